@@ -1,0 +1,69 @@
+#ifndef SF_PORTS_H
+#define SF_PORTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "formats/checkin.h"
+#include "formats/crypto.h"
+
+/* What the update engine needs of its platform: four structs of functions, filled by a port
+ * (ports/host/, ports/esp-idf/, ...). A port decides nothing. Every function returns SF_OK (or a
+ * count) or an error < 0 of formats/err.h; none is called from more than one thread at a time. */
+
+/* NOR flash by absolute address. On ESP-IDF the port maps an address to its esp_partition, so reads
+ * come back decrypted where flash encryption is on. */
+struct sf_flash {
+    void *ctx;
+    int (*read)(void *ctx, uint32_t address, void *out, size_t len);
+    /* Programs bits from 1 to 0; address and len are multiples of write_size. */
+    int (*write)(void *ctx, uint32_t address, const void *data, size_t len);
+    /* address and len are multiples of SF_SECTOR_SIZE. The engine erases one sector a call. */
+    int (*erase)(void *ctx, uint32_t address, size_t len);
+    uint32_t write_size; /* bytes: 4, or 16 or 32 with flash encryption */
+};
+enum { SF_SECTOR_SIZE = 4096 };
+
+/* Small records by key, atomic per key and durable in the order of the calls: nvs_flash on ESP-IDF,
+ * two raw sectors on host and RV32. Namespace "surefoot". */
+enum sf_record {
+    SF_RECORD_CRED,  /* credential: the secret, and whether the server knows it */
+    SF_RECORD_TRIAL, /* an open trial: slot, digest, counter, attempt, boots counted */
+    SF_RECORD_FAILED, /* the release refused after its attempts */
+    SF_RECORD_PROG,  /* download progress */
+    SF_RECORD_FLOOR, /* counters never to go below: seq, epoch, status counter, last signed time */
+    SF_RECORD_ROOT,  /* trust root */
+    SF_RECORD_OUT,   /* the outcome not yet acknowledged */
+    SF_RECORD_GOOD,  /* digest and length of the image known good in each slot */
+    SF_RECORD_BOOT,  /* boot counter */
+    SF_RECORD_COUNT,
+};
+enum { SF_RECORD_MAX = 192 }; /* bytes, header and crc included */
+
+struct sf_store {
+    void *ctx;
+    /* Returns the length (<= size), SF_ERR_NOTFOUND, SF_ERR_CORRUPT or SF_ERR_IO. */
+    int32_t (*get)(void *ctx, enum sf_record key, void *out, size_t size);
+    /* len 0 removes the record. After SF_OK the value survives a power cut. */
+    int (*set)(void *ctx, enum sf_record key, const void *data, size_t len);
+};
+
+struct sf_platform {
+    void *ctx;
+    enum sf_reset_reason (*reset_reason)(void *ctx);
+    /* Whether the bootloader would boot the image in `slot`: esp_image_verify() on ESP-IDF. SF_OK,
+     * or the error that says why not. May take as long as hashing the slot. NULL = not known: the
+     * engine's own read-back hash must do. */
+    int (*slot_bootable)(void *ctx, unsigned slot);
+    /* The application's word on starting (and activating) an update now: battery, busy. NULL =
+     * always. SF_OK or SF_ERR_NOT_NOW. */
+    int (*may_update_now)(void *ctx);
+    /* Highest secure_version burnt in eFuse; NULL = 0. */
+    uint32_t (*efuse_secure_version)(void *ctx);
+    /* Told once the trial starts, and once it ends (deadline 0): the port arms a timer or RTC
+     * watchdog outside the engine's task that resets the chip `deadline_ms` from now. NULL = none.
+     */
+    void (*trial_deadline)(void *ctx, uint32_t deadline_ms);
+};
+
+#endif

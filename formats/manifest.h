@@ -1,0 +1,58 @@
+#ifndef SF_MANIFEST_H
+#define SF_MANIFEST_H
+
+#include "formats/cose.h"
+#include "formats/image.h"
+
+/* The manifest: a SUIT envelope (draft-ietf-suit-manifest-37) in our closed profile, signed by the
+ * release key. Says what the image is. docs/formats.md has its bytes. */
+
+enum {
+    SF_ENVELOPE_MAX = 1024,
+    SF_MANIFEST_URI_MAX = 127,
+    SF_MANIFEST_VERSION_PARTS = 5, /* major, minor, patch, [-1 rc | -2 beta | -3 alpha, number] */
+};
+
+struct sf_manifest {
+    uint64_t seq;
+    uint8_t vendor_uuid[SF_UUID_SIZE];
+    uint8_t class_uuid[SF_UUID_SIZE];
+    uint8_t image_digest[SF_SHA256_SIZE];
+    uint32_t image_size; /* bytes */
+    int32_t version[SF_MANIFEST_VERSION_PARTS];
+    unsigned version_count; /* 3 or 5 */
+    char uri[SF_MANIFEST_URI_MAX + 1];
+};
+
+/* Verifies only the authentication of any envelope, ours or foreign: SUIT_Digest over the manifest
+ * with its bstr header, COSE_Sign1 over the SUIT_Digest, every other member covered. The kid is
+ * checked as told. On success `manifest_out` views the manifest's bytes (inside its bstr) and
+ * `digest_out` is the manifest digest. Errors: CBOR, DIGEST, KEY_UNKNOWN, ALGORITHM, SIGNATURE,
+ * UNCOVERED, TOO_LARGE is not checked here. */
+int sf_envelope_verify(struct sf_bytes envelope, const struct sf_public_key *key,
+                       enum sf_cose_kid_check kid_check, const struct sf_crypto *crypto,
+                       struct sf_bytes *manifest_out, uint8_t digest_out[SF_SHA256_SIZE],
+                       struct sf_diag *diag)
+    __attribute__((warn_unused_result));
+
+/* Verifies an envelope of our profile and decodes it; the signature is verified before anything of
+ * the manifest is parsed. Errors besides those: TOO_LARGE, PROFILE. */
+int sf_manifest_open(struct sf_bytes envelope, const struct sf_public_key *key,
+                     const struct sf_crypto *crypto, struct sf_manifest *out,
+                     uint8_t digest_out[SF_SHA256_SIZE], struct sf_diag *diag)
+    __attribute__((warn_unused_result));
+
+/* Encodes and signs. Returns the envelope's length or an error (PROFILE for a version or uri that
+ * does not fit, NOSPC). */
+int32_t sf_manifest_sign(const struct sf_manifest *m, const struct sf_signer *signer,
+                         const struct sf_crypto *crypto, uint8_t *out, size_t size)
+    __attribute__((warn_unused_result));
+
+/* "1.2.0" or "1.2.0-rc.1" to parts; SF_ERR_PROFILE if it does not fit the manifest's version. */
+int sf_manifest_version_parse(const char *text, struct sf_manifest *out)
+    __attribute__((warn_unused_result));
+
+/* Writes "1.2.0" or "1.2.0-rc.1"; 64 bytes always suffice. */
+void sf_manifest_version_text(const struct sf_manifest *m, char out[64]);
+
+#endif

@@ -1,0 +1,3 @@
+# One list for every build: CMake here, the ESP-IDF component, the Arduino package.
+set(SF_FORMATS_SOURCES
+    formats/err.c)

@@ -1,0 +1,85 @@
+#ifndef SUREFOOT_H
+#define SUREFOOT_H
+
+#include "device/engine.h"
+#include "device/ports.h"
+#include "formats/partition.h"
+
+/* Surefoot for firmware authors: fill a struct sf_config, call sf_boot_early() first thing, then
+ * drive the engine (device/engine.h) or let your port do it. Complete example:
+ * tests/device/example_test.c shows the same lines that README and this header quote. */
+
+enum sf_self_test_result { SF_SELF_TEST_PENDING, SF_SELF_TEST_PASS, SF_SELF_TEST_FAIL };
+
+/* One named check that the application runs in a trial. */
+struct sf_self_test {
+    const char *name; /* static, at most 24 characters; told to the server when it fails */
+    int (*start)(void *ctx); /* may be NULL */
+    enum sf_self_test_result (*poll)(void *ctx); /* returns at once */
+    void *ctx;
+    uint32_t deadline_ms; /* from boot */
+};
+enum { SF_SELF_TEST_MAX = 8 };
+
+struct sf_slot_map { /* one app slot as the partition table has it */
+    uint32_t offset;
+    uint32_t size;
+};
+
+enum sf_rollback_ability { SF_ROLLBACK_UNKNOWN, SF_ROLLBACK_YES, SF_ROLLBACK_NO };
+
+/* Everything the engine knows of its device; kept by reference, constant while the engine lives. */
+struct sf_config {
+    const struct sf_flash *flash;
+    const struct sf_store *store;
+    const struct sf_crypto *crypto;
+    const struct sf_platform *platform;
+
+    /* one flash sector, the caller's, aligned to 4: requests, answers and image data pass here */
+    uint8_t *sector_buffer;
+
+    /* partitions */
+    struct sf_slot_map slot[SF_OTA_SLOT_MAX]; /* ota_0 .. */
+    unsigned slot_count;
+    struct sf_slot_map factory; /* size 0 = none */
+    uint32_t otadata_offset;
+    int running_slot; /* 0.. or SF_BOOT_FACTORY: esp_ota_get_running_partition() */
+
+    /* who this is */
+    const char *device_id; /* [A-Za-z0-9_-]{1,64}; by default the base MAC in hex */
+    uint8_t class_uuid[SF_UUID_SIZE];
+    uint16_t chip_id;
+    uint16_t chip_revision;  /* major * 100 + minor */
+    const char *hw_revision; /* at most 15 characters */
+    const char *version;     /* of the running image, app_desc's */
+    const char *enrol_token; /* NULL = the credential is provisioned */
+
+    /* trust: two keys as x || y */
+    uint8_t release_key[SF_P256_KEY_SIZE];
+    uint8_t status_key[SF_P256_KEY_SIZE];
+
+    /* trial */
+    const struct sf_self_test *self_test;
+    unsigned self_test_count;
+    uint32_t trial_deadline_ms; /* 0 = 30 minutes */
+
+    /* times; 0 = the default of device/engine.c */
+    uint32_t checkin_interval_s; /* until the server says otherwise */
+    uint32_t stall_timeout_ms;
+    uint32_t request_timeout_ms;      /* whole check-in */
+    uint32_t download_timeout_ms;     /* whole download */
+    uint32_t minimum_bytes_per_minute; /* progress floor */
+};
+
+enum sf_boot_advice {
+    SF_BOOT_GO_ON,
+    SF_BOOT_REBOOT, /* the slot was switched back: reset now, before the application starts */
+};
+
+/* Runs before anything of the application: counts this boot in an open trial, and where the
+ * bootloader cannot roll back and the trial's attempts are used up, switches the slot back itself.
+ * Uses `config`'s flash, store, platform and partitions only. Returns enum sf_boot_advice or an
+ * error (go on then). */
+int sf_boot_early(const struct sf_config *config) __attribute__((warn_unused_result));
+
+#endif
