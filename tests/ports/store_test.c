@@ -1,0 +1,313 @@
+/* The record store, with power cut at every flash operation of a long script. */
+#include "ports/host/store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ports/host/flash.h"
+
+enum { AT = SF_SECTOR_SIZE, CHIP_SIZE = 4 * SF_SECTOR_SIZE, SCRIPT_LEN = 120 };
+
+struct value {
+    size_t len; /* 0 = absent */
+    uint8_t data[SF_RECORD_MAX];
+};
+
+struct step {
+    enum sf_record key;
+    struct value value;
+};
+
+/* What the store should hold. */
+struct model {
+    struct value value[SF_RECORD_COUNT];
+};
+
+static uint32_t next_random(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 8;
+}
+
+/* Sizes and keys of all kinds, some removals; enough data for several moves between sectors. */
+static struct step make_step(uint32_t *seed)
+{
+    struct step step = {.key = (enum sf_record)(next_random(seed) % SF_RECORD_COUNT)};
+    step.value.len = next_random(seed) % 8 == 0 ? 0 : 1 + next_random(seed) % SF_RECORD_MAX;
+    for (size_t i = 0; i < step.value.len; i++) {
+        step.value.data[i] = (uint8_t)next_random(seed);
+    }
+    return step;
+}
+
+static void assert_holds(struct sf_host_store *store, enum sf_record key, const struct value *want)
+{
+    uint8_t got[SF_RECORD_MAX];
+    int32_t len = store->ops.get(store->ops.ctx, key, got, sizeof(got));
+    if (want->len == 0) {
+        assert_int_equal(len, SF_ERR_NOTFOUND);
+        return;
+    }
+    assert_int_equal(len, want->len);
+    assert_memory_equal(got, want->data, want->len);
+}
+
+static int holds(struct sf_host_store *store, enum sf_record key, const struct value *want)
+{
+    uint8_t got[SF_RECORD_MAX];
+    int32_t len = store->ops.get(store->ops.ctx, key, got, sizeof(got));
+    if (want->len == 0) {
+        return len == SF_ERR_NOTFOUND;
+    }
+    return len == (int32_t)want->len && memcmp(got, want->data, want->len) == 0;
+}
+
+static int do_step(struct sf_host_store *store, const struct step *step)
+{
+    return store->ops.set(store->ops.ctx, step->key, step->value.data, step->value.len);
+}
+
+struct cut {
+    uint64_t index;
+    enum sf_flash_fault fault;
+    int tear; /* bytes of a torn write that reach the cells; -1 = none */
+};
+
+static enum sf_flash_fault cut_hook(void *ctx, const struct sf_flash_op *op)
+{
+    const struct cut *cut = ctx;
+    if (op->index != cut->index) {
+        return SF_FLASH_GO_ON;
+    }
+    if (cut->tear >= 0) {
+        size_t torn = (size_t)cut->tear < op->len ? (size_t)cut->tear : op->len;
+        if (op->data) {
+            memcpy(op->cells, op->data, torn);
+        } else {
+            memset(op->cells, 0xff, torn);
+        }
+    }
+    return cut->fault;
+}
+
+/* Runs the script until power goes; then every key must hold its old value, but the one being set
+ * may hold the new one. Afterwards the rest of the script must work. Returns 1 if power went. */
+static int run_with_cut(const struct step *script, struct cut cut)
+{
+    struct sf_host_flash chip;
+    struct sf_host_store store;
+    struct model model = {0};
+    assert_int_equal(sf_host_flash_open_memory(&chip, CHIP_SIZE, -1), SF_OK);
+    chip.hook = cut_hook;
+    chip.hook_ctx = &cut;
+    assert_int_equal(sf_host_store_open(&store, &chip.ops, AT), SF_OK);
+    int went = 0;
+    for (unsigned i = 0; i < SCRIPT_LEN; i++) {
+        int err = do_step(&store, &script[i]);
+        if (err == SF_OK) {
+            model.value[script[i].key] = script[i].value;
+            continue;
+        }
+        assert_int_equal(err, SF_ERR_IO);
+        assert_false(went);
+        went = 1;
+        sf_host_flash_power_on(&chip);
+        assert_int_equal(sf_host_store_open(&store, &chip.ops, AT), SF_OK);
+        if (holds(&store, script[i].key, &script[i].value)) {
+            model.value[script[i].key] = script[i].value;
+        }
+        for (int key = 0; key < SF_RECORD_COUNT; key++) {
+            assert_holds(&store, (enum sf_record)key, &model.value[key]);
+        }
+    }
+    assert_int_equal(sf_host_store_open(&store, &chip.ops, AT), SF_OK);
+    for (int key = 0; key < SF_RECORD_COUNT; key++) {
+        assert_holds(&store, (enum sf_record)key, &model.value[key]);
+    }
+    for (unsigned i = 0; i < AT; i++) {
+        assert_int_equal(chip.cells[i], 0xff);
+        assert_int_equal(chip.cells[AT + SF_HOST_STORE_SIZE + i], 0xff);
+    }
+    sf_host_flash_release(&chip);
+    return went;
+}
+
+static void sweep(enum sf_flash_fault fault, int tear)
+{
+    static struct step script[SCRIPT_LEN];
+    uint32_t seed = 2026;
+    print_message("seed %u\n", seed);
+    for (unsigned i = 0; i < SCRIPT_LEN; i++) {
+        script[i] = make_step(&seed);
+    }
+    uint64_t index = 0;
+    while (run_with_cut(script, (struct cut){index, fault, tear})) {
+        index++;
+    }
+    /* every set is at least one operation, and the script is long enough to move the log often */
+    assert_true(index > SCRIPT_LEN * 9 / 10 + 20);
+}
+
+static void a_cut_before_any_operation_leaves_old_or_new(void **state)
+{
+    (void)state;
+    sweep(SF_FLASH_CUT_BEFORE, -1);
+}
+
+static void a_cut_after_any_operation_leaves_old_or_new(void **state)
+{
+    (void)state;
+    sweep(SF_FLASH_CUT_AFTER, -1);
+}
+
+static void an_operation_torn_at_any_of_these_places_leaves_old_or_new(void **state)
+{
+    (void)state;
+    static const int place[] = {1, 4, 12, 15, 16, 17, 40, 100};
+    for (unsigned i = 0; i < sizeof(place) / sizeof(place[0]); i++) {
+        sweep(SF_FLASH_CUT_BEFORE, place[i]);
+    }
+}
+
+static int make_store(void **state)
+{
+    static struct {
+        struct sf_host_flash chip;
+        struct sf_host_store store;
+    } all;
+    assert_int_equal(sf_host_flash_open_memory(&all.chip, CHIP_SIZE, -1), SF_OK);
+    assert_int_equal(sf_host_store_open(&all.store, &all.chip.ops, AT), SF_OK);
+    *state = &all;
+    return 0;
+}
+
+static int release_store(void **state)
+{
+    sf_host_flash_release(*state);
+    return 0;
+}
+
+static struct sf_host_store *store_of(void **state)
+{
+    return (struct sf_host_store *)(void *)((char *)*state + sizeof(struct sf_host_flash));
+}
+
+static void a_new_store_is_empty_and_writes_nothing_by_itself(void **state)
+{
+    struct sf_host_flash *chip = *state;
+    struct sf_host_store *store = store_of(state);
+    uint8_t out[8];
+    assert_int_equal(store->ops.get(store, SF_RECORD_CRED, out, 8), SF_ERR_NOTFOUND);
+    assert_int_equal(store->ops.set(store, SF_RECORD_CRED, NULL, 0), SF_OK);
+    assert_int_equal(chip->op_count, 0);
+}
+
+static void a_damaged_record_in_the_middle_is_reported_not_hidden(void **state)
+{
+    struct sf_host_flash *chip = *state;
+    struct sf_host_store *store = store_of(state);
+    uint8_t out[8];
+    assert_int_equal(store->ops.set(store, SF_RECORD_FLOOR, "old!", 4), SF_OK);
+    assert_int_equal(store->ops.set(store, SF_RECORD_FLOOR, "new!", 4), SF_OK);
+    assert_int_equal(store->ops.set(store, SF_RECORD_CRED, "cred", 4), SF_OK);
+    uint8_t *cell = chip->cells + AT + 32 + 32 + 16;
+    assert_memory_equal(cell, "new!", 4);
+    cell[0] ^= 1;
+    assert_int_equal(sf_host_store_open(store, &chip->ops, AT), SF_OK);
+    assert_int_equal(store->ops.get(store, SF_RECORD_FLOOR, out, 8), SF_ERR_CORRUPT);
+    assert_int_equal(store->ops.get(store, SF_RECORD_CRED, out, 8), 4);
+    assert_int_equal(store->ops.set(store, SF_RECORD_FLOOR, "mend", 4), SF_OK);
+    assert_int_equal(store->ops.get(store, SF_RECORD_FLOOR, out, 8), 4);
+    assert_memory_equal(out, "mend", 4);
+    assert_int_equal(store->ops.get(store, SF_RECORD_CRED, out, 8), 4);
+}
+
+static void a_key_of_a_newer_firmware_survives_the_moves(void **state)
+{
+    struct sf_host_flash *chip = *state;
+    struct sf_host_store *store = store_of(state);
+    enum sf_record newer = (enum sf_record)(SF_HOST_STORE_KEYS - 1);
+    uint8_t big[SF_RECORD_MAX] = {7};
+    uint8_t out[8];
+    assert_int_equal(store->ops.set(store, newer, "future", 6), SF_OK);
+    for (unsigned i = 0; i < 100; i++) {
+        big[1] = (uint8_t)i;
+        assert_int_equal(store->ops.set(store, SF_RECORD_PROG, big, sizeof(big)), SF_OK);
+    }
+    assert_int_equal(sf_host_store_open(store, &chip->ops, AT), SF_OK);
+    assert_int_equal(store->ops.get(store, newer, out, 8), 6);
+    assert_memory_equal(out, "future", 6);
+    assert_true(sf_host_flash_wear(chip, AT, SF_HOST_STORE_SIZE) <= 4);
+}
+
+static void wrong_sizes_and_keys_are_refused(void **state)
+{
+    struct sf_host_store *store = store_of(state);
+    uint8_t big[SF_RECORD_MAX + 1] = {0};
+    uint8_t out[2];
+    assert_int_equal(store->ops.set(store, SF_RECORD_CRED, big, sizeof(big)), SF_ERR_RANGE);
+    assert_int_equal(store->ops.set(store, (enum sf_record)99, big, 1), SF_ERR_RANGE);
+    assert_int_equal(store->ops.get(store, (enum sf_record)99, out, 2), SF_ERR_NOTFOUND);
+    assert_int_equal(store->ops.set(store, SF_RECORD_CRED, "abc", 3), SF_OK);
+    assert_int_equal(store->ops.get(store, SF_RECORD_CRED, out, 2), SF_ERR_CORRUPT);
+}
+
+static void foreign_bytes_are_an_empty_store_that_can_be_used(void **state)
+{
+    struct sf_host_flash *chip = *state;
+    struct sf_host_store *store = store_of(state);
+    uint8_t out[8];
+    memset(chip->cells + AT, 0x5a, SF_HOST_STORE_SIZE);
+    assert_int_equal(sf_host_store_open(store, &chip->ops, AT), SF_OK);
+    assert_int_equal(store->ops.get(store, SF_RECORD_CRED, out, 8), SF_ERR_NOTFOUND);
+    assert_int_equal(store->ops.set(store, SF_RECORD_CRED, "cred", 4), SF_OK);
+    assert_int_equal(sf_host_store_open(store, &chip->ops, AT), SF_OK);
+    assert_int_equal(store->ops.get(store, SF_RECORD_CRED, out, 8), 4);
+}
+
+static enum sf_flash_fault fail_first(void *ctx, const struct sf_flash_op *op)
+{
+    unsigned *calls = ctx;
+    (void)op;
+    return (*calls)++ == 0 ? SF_FLASH_FAIL : SF_FLASH_GO_ON;
+}
+
+static void a_flash_error_keeps_the_old_value_and_the_next_set_works(void **state)
+{
+    struct sf_host_flash *chip = *state;
+    struct sf_host_store *store = store_of(state);
+    unsigned calls = 0;
+    uint8_t out[8];
+    assert_int_equal(store->ops.set(store, SF_RECORD_GOOD, "one", 3), SF_OK);
+    chip->hook = fail_first;
+    chip->hook_ctx = &calls;
+    assert_int_equal(store->ops.set(store, SF_RECORD_GOOD, "two", 3), SF_ERR_FLASH_WRITE);
+    assert_int_equal(store->ops.get(store, SF_RECORD_GOOD, out, 8), 3);
+    assert_memory_equal(out, "one", 3);
+    assert_int_equal(store->ops.set(store, SF_RECORD_GOOD, "two", 3), SF_OK);
+    assert_int_equal(store->ops.get(store, SF_RECORD_GOOD, out, 8), 3);
+    assert_memory_equal(out, "two", 3);
+}
+
+#define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, make_store, release_store)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cut_before_any_operation_leaves_old_or_new),
+        cmocka_unit_test(a_cut_after_any_operation_leaves_old_or_new),
+        cmocka_unit_test(an_operation_torn_at_any_of_these_places_leaves_old_or_new),
+        STORE_TEST(a_new_store_is_empty_and_writes_nothing_by_itself),
+        STORE_TEST(a_damaged_record_in_the_middle_is_reported_not_hidden),
+        STORE_TEST(a_key_of_a_newer_firmware_survives_the_moves),
+        STORE_TEST(wrong_sizes_and_keys_are_refused),
+        STORE_TEST(foreign_bytes_are_an_empty_store_that_can_be_used),
+        STORE_TEST(a_flash_error_keeps_the_old_value_and_the_next_set_works),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
