@@ -8,8 +8,12 @@
 
 /* The CBOR subset of our messages (RFC 8949 section 4.2, core deterministic encoding): unsigned and
  * negative integers, byte and text strings, arrays, maps, tags, true, false, null; definite lengths
- * only, shortest form only, no floats. Map keys are integers or text in ascending bytewise order of
- * their encoding, so duplicates cannot occur.
+ * only, shortest form only, no floats. Text is valid UTF-8 without NUL. Map keys are integers, byte
+ * strings or text in ascending bytewise order of their encoding, so duplicates cannot occur.
+ *
+ * Errors: TRUNCATED, TRAILING, DEPTH, DUPLICATE (a map key), RANGE (a number or length outside what
+ * the caller allows), CBOR for the rest. A decoder first runs sf_cbor_check() over the whole message,
+ * then reads its fields.
  *
  * Both cursors are sticky: the first failure stays, later calls do nothing and return zero, and one
  * check at the end tells. */
@@ -26,7 +30,7 @@ enum sf_cbor_type {
     SF_CBOR_TAG,
     SF_CBOR_BOOL,
     SF_CBOR_NULL,
-    SF_CBOR_END, /* nothing left, or the reader has failed */
+    SF_CBOR_END, /* nothing left, nothing that may stand here, or the reader has failed */
 };
 
 /* A view of bytes that somebody else owns. */
@@ -49,7 +53,7 @@ uint64_t sf_cbor_read_uint(struct sf_cbor_reader *r);
 int64_t sf_cbor_read_int(struct sf_cbor_reader *r);
 int sf_cbor_read_bool(struct sf_cbor_reader *r);
 void sf_cbor_read_null(struct sf_cbor_reader *r);
-/* An integer in [min, max], else the reader fails with SF_ERR_RANGE. */
+/* An unsigned integer up to `max`, else the reader fails with SF_ERR_RANGE. */
 uint64_t sf_cbor_read_uint_max(struct sf_cbor_reader *r, uint64_t max);
 
 /* Views into the reader's data. */
@@ -61,8 +65,10 @@ void sf_cbor_read_fixed(struct sf_cbor_reader *r, uint8_t *out, size_t len);
 void sf_cbor_read_str(struct sf_cbor_reader *r, char *out, size_t size);
 
 /* Enter an array, map or tag: number of elements or pairs, or the tag's number. The caller reads
- * exactly that many items after it. */
+ * exactly that many items after it. A count is never larger than what the input can still hold. */
 uint64_t sf_cbor_read_array(struct sf_cbor_reader *r);
+/* Enters an array that must have `count` elements. */
+void sf_cbor_read_array_of(struct sf_cbor_reader *r, uint64_t count);
 uint64_t sf_cbor_read_map(struct sf_cbor_reader *r);
 uint64_t sf_cbor_read_tag(struct sf_cbor_reader *r);
 
@@ -84,6 +90,10 @@ struct sf_bytes sf_cbor_skip(struct sf_cbor_reader *r);
 
 /* Makes the reader fail with `err` at its present position (for checks of the caller's own). */
 void sf_cbor_fail(struct sf_cbor_reader *r, int err, const char *why);
+
+/* Checks that `in` is one item of this subset, nested at most SF_CBOR_DEPTH_MAX deep (arrays, maps
+ * and tags count), and nothing after it. */
+int sf_cbor_check(struct sf_bytes in, struct sf_diag *diag) __attribute__((warn_unused_result));
 
 /* SF_OK if nothing failed and all bytes were used, else the first error or SF_ERR_TRAILING. Copies
  * the reader's diag. */
@@ -114,7 +124,8 @@ void sf_cbor_write_raw(struct sf_cbor_writer *w, const void *data, size_t len);
 /* A byte-string header for `len` bytes that the caller writes next. */
 void sf_cbor_write_bytes_header(struct sf_cbor_writer *w, size_t len);
 
-/* Returns the number of bytes written (>= 0) or SF_ERR_NOSPC. */
+/* Returns the number of bytes written (counted, if data is NULL), or an error: NOSPC, or RANGE for
+ * text that is not valid UTF-8. */
 int32_t sf_cbor_write_end(const struct sf_cbor_writer *w) __attribute__((warn_unused_result));
 
 #endif

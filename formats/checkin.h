@@ -29,36 +29,37 @@ enum {
 enum { SF_WIRE_SLOT_FACTORY = 32 };
 
 enum sf_reset_reason { /* append-only; sent in reports */
-    SF_RESET_UNKNOWN = 0,
-    SF_RESET_POWER_ON = 1,
-    SF_RESET_SOFTWARE = 2,
-    SF_RESET_PANIC = 3,
-    SF_RESET_WATCHDOG = 4,
-    SF_RESET_BROWNOUT = 5,
-    SF_RESET_DEEP_SLEEP = 6,
-    SF_RESET_EXTERNAL = 7,
+                       SF_RESET_UNKNOWN = 0,
+                       SF_RESET_POWER_ON = 1,
+                       SF_RESET_SOFTWARE = 2,
+                       SF_RESET_PANIC = 3,
+                       SF_RESET_WATCHDOG = 4,
+                       SF_RESET_BROWNOUT = 5,
+                       SF_RESET_DEEP_SLEEP = 6,
+                       SF_RESET_EXTERNAL = 7,
 };
 const char *sf_reset_reason_str(unsigned reason);
 
 enum sf_slot_content { SF_SLOT_EMPTY = 0, SF_SLOT_PARTIAL = 1, SF_SLOT_COMPLETE = 2 };
 
 enum sf_ability { /* key 6, bits */
-    SF_ABILITY_ROLLBACK_KNOWN = 1 << 0, /* whether the bootloader rolls back is known */
-    SF_ABILITY_ROLLBACK = 1 << 1,       /* and it does */
-    SF_ABILITY_RUNS_BOOT_SLOT = 1 << 2, /* running == boot */
-    SF_ABILITY_SECURE_BOOT = 1 << 3,
-    SF_ABILITY_FLASH_ENCRYPTION = 1 << 4,
-    SF_ABILITY_FACTORY = 1 << 5,
-    SF_ABILITY_PATCH_1 = 1 << 8, /* patch format 1 */
+                  SF_ABILITY_ROLLBACK_KNOWN = 1
+                                              << 0, /* whether the bootloader rolls back is known */
+                  SF_ABILITY_ROLLBACK = 1 << 1,     /* and it does */
+                  SF_ABILITY_RUNS_BOOT_SLOT = 1 << 2, /* running == boot */
+                  SF_ABILITY_SECURE_BOOT = 1 << 3,
+                  SF_ABILITY_FLASH_ENCRYPTION = 1 << 4,
+                  SF_ABILITY_FACTORY = 1 << 5,
+                  SF_ABILITY_PATCH_1 = 1 << 8, /* patch format 1 */
 };
 
 enum sf_phase { /* key 10; append-only */
-    SF_PHASE_IDLE = 0,
-    SF_PHASE_DOWNLOADING = 1,
-    SF_PHASE_VERIFYING = 2,
-    SF_PHASE_INSTALLED = 3, /* verified in the other slot, about to switch */
-    SF_PHASE_TRIAL = 4,
-    SF_PHASE_CONFIRMED = 5,
+                SF_PHASE_IDLE = 0,
+                SF_PHASE_DOWNLOADING = 1,
+                SF_PHASE_VERIFYING = 2,
+                SF_PHASE_INSTALLED = 3, /* verified in the other slot, about to switch */
+                SF_PHASE_TRIAL = 4,
+                SF_PHASE_CONFIRMED = 5,
 };
 const char *sf_phase_str(unsigned phase);
 
@@ -79,9 +80,9 @@ struct sf_outcome {
 };
 
 struct sf_checkin {
-    uint32_t protocol_version;      /* 1 */
-    uint8_t nonce[SF_NONCE_SIZE];   /* 2 */
-    uint32_t boot_count;            /* 3 */
+    uint32_t protocol_version;    /* 1 */
+    uint8_t nonce[SF_NONCE_SIZE]; /* 2 */
+    uint32_t boot_count;          /* 3 */
     uint8_t boot_id[SF_BOOT_ID_SIZE];
     uint8_t reset_reason;
     uint32_t uptime_s;
@@ -89,25 +90,25 @@ struct sf_checkin {
     uint32_t running_length;
     char running_version[SF_VERSION_TEXT_MAX + 1];
     uint8_t running_slot;
-    uint32_t running_state; /* ota_state */
+    uint32_t running_state;                        /* ota_state */
     struct sf_other_slot other[SF_OTHER_SLOT_MAX]; /* 5 */
     unsigned other_count;
-    uint32_t abilities;             /* 6: enum sf_ability */
-    uint16_t chip_id;               /* 7 */
-    uint16_t chip_revision;         /* major * 100 + minor */
+    uint32_t abilities;     /* 6: enum sf_ability */
+    uint16_t chip_id;       /* 7 */
+    uint16_t chip_revision; /* major * 100 + minor */
     char hw_revision[SF_HW_REVISION_MAX + 1];
     uint8_t class_uuid[SF_UUID_SIZE];
-    uint32_t root_version;          /* 8 */
+    uint32_t root_version; /* 8 */
     uint32_t epoch;
     uint64_t seq;
     uint32_t efuse_secure_version;
-    uint64_t last_counter;          /* 9 */
-    uint8_t phase;                  /* 10 */
+    uint64_t last_counter; /* 9 */
+    uint8_t phase;         /* 10 */
     uint64_t phase_counter;
     uint32_t phase_bytes;
-    struct sf_outcome outcome;      /* 11; absent if counter == 0 */
-    struct sf_bytes attributes;     /* 12: the raw map; len 0 = absent */
-    uint32_t longest_sleep_s;       /* 13; 0 = absent */
+    struct sf_outcome outcome;  /* 11; absent if counter == 0 */
+    struct sf_bytes attributes; /* 12: the raw map; len 0 = absent */
+    uint32_t longest_sleep_s;   /* 13; 0 = absent */
 };
 
 /* Returns the length or SF_ERR_NOSPC / SF_ERR_RANGE. */

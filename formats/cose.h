@@ -7,10 +7,11 @@
 /* COSE_Sign1 with ESP256 (RFC 9052, RFC 9864) and P-256 COSE keys. */
 
 enum {
-    SF_KID_SIZE = 8,       /* first bytes of the COSE Key Thumbprint, RFC 9679 */
+    SF_KID_SIZE = 8, /* first bytes of the COSE Key Thumbprint, RFC 9679 */
     SF_COSE_ESP256 = -9,
-    SF_COSE_ES256 = -7,    /* accepted: the key record says P-256 */
+    SF_COSE_ES256 = -7, /* accepted: the key record says P-256 */
     SF_COSE_SIGN1_TAG = 18,
+    SF_COSE_SIGN1_OVERHEAD = 84, /* bytes of ours with a detached payload, all told */
 };
 
 struct sf_public_key {
@@ -40,18 +41,25 @@ struct sf_cose_sign1 {
     struct sf_bytes signature;
 };
 
-/* Decodes a tagged COSE_Sign1; unprotected headers must be empty. Errors: CBOR and its kin,
- * ALGORITHM for one that is neither ESP256 nor ES256. */
+/* Decodes a tagged COSE_Sign1; unprotected headers must be empty, protected ones may be alg, content
+ * type and kid. Errors: CBOR and its kin, UNSUPPORTED for another header, ALGORITHM for one that is
+ * neither ESP256 nor ES256. The views point into `in`. */
 int sf_cose_sign1_decode(struct sf_bytes in, struct sf_cose_sign1 *out, struct sf_diag *diag)
     __attribute__((warn_unused_result));
 
 enum sf_cose_kid_check { SF_COSE_KID_REQUIRED, SF_COSE_KID_IGNORED };
 
+/* With what a signature is verified. */
+struct sf_verifier {
+    const struct sf_public_key *key;
+    const struct sf_crypto *crypto;
+    enum sf_cose_kid_check kid_check; /* IGNORED is for foreign profiles only */
+};
+
 /* Verifies the signature over Sig_structure ["Signature1", protected, h'', payload]; `payload` is
  * the detached bytes or sign1->payload. Errors: KEY_UNKNOWN (kid differs), SIGNATURE. */
 int sf_cose_sign1_verify(const struct sf_cose_sign1 *sign1, struct sf_bytes payload,
-                         const struct sf_public_key *key, enum sf_cose_kid_check kid_check,
-                         const struct sf_crypto *crypto) __attribute__((warn_unused_result));
+                         const struct sf_verifier *by) __attribute__((warn_unused_result));
 
 enum sf_cose_payload { SF_COSE_EMBEDDED, SF_COSE_DETACHED };
 

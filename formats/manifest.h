@@ -20,31 +20,45 @@ struct sf_manifest {
     uint8_t image_digest[SF_SHA256_SIZE];
     uint32_t image_size; /* bytes */
     int32_t version[SF_MANIFEST_VERSION_PARTS];
-    unsigned version_count; /* 3 or 5 */
-    char uri[SF_MANIFEST_URI_MAX + 1];
+    unsigned version_count;            /* 3 or 5 */
+    char uri[SF_MANIFEST_URI_MAX + 1]; /* relative: "/artifacts/<sha256>" */
+    uint8_t digest[SF_SHA256_SIZE];    /* the manifest digest; written by open and sign */
 };
 
-/* Verifies only the authentication of any envelope, ours or foreign: SUIT_Digest over the manifest
- * with its bstr header, COSE_Sign1 over the SUIT_Digest, every other member covered. The kid is
- * checked as told. On success `manifest_out` views the manifest's bytes (inside its bstr) and
- * `digest_out` is the manifest digest. Errors: CBOR, DIGEST, KEY_UNKNOWN, ALGORITHM, SIGNATURE,
- * UNCOVERED, TOO_LARGE is not checked here. */
-int sf_envelope_verify(struct sf_bytes envelope, const struct sf_public_key *key,
-                       enum sf_cose_kid_check kid_check, const struct sf_crypto *crypto,
-                       struct sf_bytes *manifest_out, uint8_t digest_out[SF_SHA256_SIZE],
-                       struct sf_diag *diag)
+/* What the authentication of an envelope tells; views into it. */
+struct sf_envelope {
+    struct sf_bytes manifest;       /* inside its bstr */
+    uint8_t digest[SF_SHA256_SIZE]; /* the manifest digest, over the bstr header too */
+    unsigned severed_count;         /* members besides authentication and manifest */
+};
+
+/* Verifies the authentication of any envelope, ours or foreign: SUIT_Digest over the manifest with
+ * its bstr header, one COSE_Sign1 over the SUIT_Digest, every other member covered by a SUIT_Digest
+ * in the manifest. Errors: CBOR and its kin, DIGEST, KEY_UNKNOWN, ALGORITHM, SIGNATURE, UNCOVERED.
+ * `out` is written on success only. */
+int sf_envelope_verify(struct sf_bytes envelope, const struct sf_verifier *by,
+                       struct sf_envelope *out, struct sf_diag *diag)
     __attribute__((warn_unused_result));
 
-/* Verifies an envelope of our profile and decodes it; the signature is verified before anything of
- * the manifest is parsed. Errors besides those: TOO_LARGE, PROFILE. */
+/* Verifies an envelope of our profile and decodes it. The signature is verified before anything of
+ * the manifest is parsed, and `out` is not touched before that. Errors besides those: TOO_LARGE
+ * (more than SF_ENVELOPE_MAX), PROFILE. */
 int sf_manifest_open(struct sf_bytes envelope, const struct sf_public_key *key,
-                     const struct sf_crypto *crypto, struct sf_manifest *out,
-                     uint8_t digest_out[SF_SHA256_SIZE], struct sf_diag *diag)
+                     const struct sf_crypto *crypto, struct sf_manifest *out, struct sf_diag *diag)
     __attribute__((warn_unused_result));
 
-/* Encodes and signs. Returns the envelope's length or an error (PROFILE for a version or uri that
- * does not fit, NOSPC). */
-int32_t sf_manifest_sign(const struct sf_manifest *m, const struct sf_signer *signer,
+/* Decodes the manifest itself, without any authentication: for showing what a file says. All of
+ * `out` but the digest is written. `diag` counts from the start of `manifest`. */
+int sf_manifest_decode(struct sf_bytes manifest, struct sf_manifest *out, struct sf_diag *diag)
+    __attribute__((warn_unused_result));
+
+/* Finds the manifest's bytes in an envelope without verifying anything: for showing. */
+int sf_envelope_peek(struct sf_bytes envelope, struct sf_bytes *manifest_out, struct sf_diag *diag)
+    __attribute__((warn_unused_result));
+
+/* Encodes, signs and fills m->digest. Returns the envelope's length or an error (PROFILE for a
+ * version or uri that does not fit, NOSPC). SF_ENVELOPE_MAX always suffices. */
+int32_t sf_manifest_sign(struct sf_manifest *m, const struct sf_signer *signer,
                          const struct sf_crypto *crypto, uint8_t *out, size_t size)
     __attribute__((warn_unused_result));
 

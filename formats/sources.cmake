@@ -1,3 +1,6 @@
 # One list for every build: CMake here, the ESP-IDF component, the Arduino package.
 set(SF_FORMATS_SOURCES
     formats/err.c)
+list(APPEND SF_FORMATS_SOURCES
+    formats/crypto.c
+    formats/cbor.c)
