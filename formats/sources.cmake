@@ -1,6 +1,11 @@
 # One list for every build: CMake here, the ESP-IDF component, the Arduino package.
 set(SF_FORMATS_SOURCES
-    formats/err.c)
+    formats/err.c
+    formats/bytes.c
+    formats/crc32.c
+    formats/md5.c
+    formats/otadata.c
+    formats/boot.c)
 list(APPEND SF_FORMATS_SOURCES
     formats/crypto.c
     formats/cbor.c)
