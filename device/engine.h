@@ -56,10 +56,10 @@ struct sf_request {
     unsigned origin;  /* 0 = the configured server; n = mirror n of the status */
     const char *path; /* at most 127 bytes; the engine's memory, valid until response_end */
     const char *authorization; /* value of the header, or NULL; never sent to a mirror */
-    const uint8_t *body; /* NULL for GET; application/cbor; valid until response_head or _end */
-    size_t body_len;     /* bytes */
+    const uint8_t *body;   /* NULL for GET; application/cbor; valid until response_head or _end */
+    size_t body_len;       /* bytes */
     uint32_t range_offset; /* 0 = whole; else `Range: bytes=<offset>-` with If-Range: <etag> */
-    const char *etag;      /* with its quotes */
+    const char *etag;      /* with its quotes; NULL = the server gave none: send no If-Range */
     uint64_t deadline_ms;  /* wake up then, if nothing has arrived: sf_engine_request_check() */
 };
 
@@ -70,11 +70,11 @@ struct sf_action {
 };
 
 struct sf_response_head {
-    int status;             /* HTTP status; redirects are not followed by the caller */
-    int64_t content_len;    /* Content-Length of this response in bytes, -1 if absent */
-    int64_t range_start;    /* Content-Range of a 206: first byte, -1 if absent */
-    int64_t range_total;    /* Content-Range: whole length, -1 if absent or `*` */
-    const char *etag;       /* "" if none; the engine copies at most 80 bytes, a longer one is none */
+    int status;          /* HTTP status; redirects are not followed by the caller */
+    int64_t content_len; /* Content-Length of this response in bytes, -1 if absent */
+    int64_t range_start; /* Content-Range of a 206: first byte, -1 if absent */
+    int64_t range_total; /* Content-Range: whole length, -1 if absent or `*` */
+    const char *etag;    /* "" if none; the engine copies at most 80 bytes, a longer one is none */
     uint32_t retry_after_s; /* 0 if none */
 };
 
@@ -126,8 +126,8 @@ struct sf_engine_view {
     uint32_t bytes_done;
     uint32_t bytes_total;
     int last_error;
-    int64_t signed_time;       /* Unix seconds of the last status, 0 = none yet */
-    uint64_t status_counter;   /* of the last status accepted */
+    int64_t signed_time;        /* Unix seconds of the last status, 0 = none yet */
+    uint64_t status_counter;    /* of the last status accepted */
     uint32_t checkins_answered; /* in this boot */
     int trial_open;
     struct sf_outcome outcome; /* counter 0 = none pending */

@@ -27,15 +27,15 @@ enum { SF_SECTOR_SIZE = 4096 };
 /* Small records by key, atomic per key and durable in the order of the calls: nvs_flash on ESP-IDF,
  * two raw sectors on host and RV32. Namespace "surefoot". */
 enum sf_record {
-    SF_RECORD_CRED,  /* credential: the secret, and whether the server knows it */
-    SF_RECORD_TRIAL, /* an open trial: slot, digest, counter, attempt, boots counted */
+    SF_RECORD_CRED,   /* credential: the secret, and whether the server knows it */
+    SF_RECORD_TRIAL,  /* an open trial: slot, digest, counter, attempt, boots counted */
     SF_RECORD_FAILED, /* the release refused after its attempts */
-    SF_RECORD_PROG,  /* download progress */
-    SF_RECORD_FLOOR, /* counters never to go below: seq, epoch, status counter, last signed time */
-    SF_RECORD_ROOT,  /* trust root */
-    SF_RECORD_OUT,   /* the outcome not yet acknowledged */
-    SF_RECORD_GOOD,  /* digest and length of the image known good in each slot */
-    SF_RECORD_BOOT,  /* boot counter */
+    SF_RECORD_PROG,   /* download progress */
+    SF_RECORD_FLOOR,  /* counters never to go below: seq, epoch, status counter, last signed time */
+    SF_RECORD_ROOT,   /* trust root */
+    SF_RECORD_OUT,    /* the outcome not yet acknowledged */
+    SF_RECORD_GOOD,   /* digest and length of the image known good in each slot */
+    SF_RECORD_BOOT,   /* boot counter */
     SF_RECORD_COUNT,
 };
 enum { SF_RECORD_MAX = 192 }; /* bytes, header and crc included */
@@ -51,18 +51,18 @@ struct sf_store {
 struct sf_platform {
     void *ctx;
     enum sf_reset_reason (*reset_reason)(void *ctx);
-    /* Whether the bootloader would boot the image in `slot`: esp_image_verify() on ESP-IDF. SF_OK,
-     * or the error that says why not. May take as long as hashing the slot. NULL = not known: the
-     * engine's own read-back hash must do. */
-    int (*slot_bootable)(void *ctx, unsigned slot);
+    /* Whether the bootloader would boot the image in `slot` (0.. or SF_BOOT_FACTORY):
+     * esp_image_verify() on ESP-IDF. SF_OK, or the error that says why not. May take as long as
+     * hashing the slot. NULL = not known: the engine's own read-back hash must do. */
+    int (*slot_bootable)(void *ctx, int slot);
     /* The application's word on starting (and activating) an update now: battery, busy. NULL =
      * always. SF_OK or SF_ERR_NOT_NOW. */
     int (*may_update_now)(void *ctx);
     /* Highest secure_version burnt in eFuse; NULL = 0. */
     uint32_t (*efuse_secure_version)(void *ctx);
     /* Told once the trial starts, and once it ends (deadline 0): the port arms a timer or RTC
-     * watchdog outside the engine's task that resets the chip `deadline_ms` from now. NULL = none.
-     */
+     * watchdog outside the engine's task that resets the chip `deadline_ms` from now: a while after
+     * the engine itself would have rolled back. NULL = none. */
     void (*trial_deadline)(void *ctx, uint32_t deadline_ms);
 };
 

@@ -3,6 +3,7 @@
 
 #include "device/engine.h"
 #include "device/ports.h"
+#include "formats/boot.h"
 #include "formats/partition.h"
 
 /* Surefoot for firmware authors: fill a struct sf_config, call sf_boot_early() first thing, then
@@ -13,7 +14,7 @@ enum sf_self_test_result { SF_SELF_TEST_PENDING, SF_SELF_TEST_PASS, SF_SELF_TEST
 
 /* One named check that the application runs in a trial. */
 struct sf_self_test {
-    const char *name; /* static, at most 24 characters; told to the server when it fails */
+    const char *name;        /* static, at most 24 characters; told to the server when it fails */
     int (*start)(void *ctx); /* may be NULL */
     enum sf_self_test_result (*poll)(void *ctx); /* returns at once */
     void *ctx;
@@ -28,6 +29,13 @@ struct sf_slot_map { /* one app slot as the partition table has it */
 
 enum sf_rollback_ability { SF_ROLLBACK_UNKNOWN, SF_ROLLBACK_YES, SF_ROLLBACK_NO };
 
+/* One flash sector: requests, answers and image data pass here. A union because the engine also lays
+ * structs into it. */
+union sf_sector_buffer {
+    uint8_t bytes[SF_SECTOR_SIZE];
+    uint64_t alignment;
+};
+
 /* Everything the engine knows of its device; kept by reference, constant while the engine lives. */
 struct sf_config {
     const struct sf_flash *flash;
@@ -35,8 +43,7 @@ struct sf_config {
     const struct sf_crypto *crypto;
     const struct sf_platform *platform;
 
-    /* one flash sector, the caller's, aligned to 4: requests, answers and image data pass here */
-    uint8_t *sector_buffer;
+    union sf_sector_buffer *sector_buffer; /* the caller's; one for each engine */
 
     /* partitions */
     struct sf_slot_map slot[SF_OTA_SLOT_MAX]; /* ota_0 .. */
@@ -49,10 +56,13 @@ struct sf_config {
     const char *device_id; /* [A-Za-z0-9_-]{1,64}; by default the base MAC in hex */
     uint8_t class_uuid[SF_UUID_SIZE];
     uint16_t chip_id;
-    uint16_t chip_revision;  /* major * 100 + minor */
-    const char *hw_revision; /* at most 15 characters */
-    const char *version;     /* of the running image, app_desc's */
-    const char *enrol_token; /* NULL = the credential is provisioned */
+    uint16_t chip_revision;   /* major * 100 + minor */
+    const char *hw_revision;  /* at most 15 characters */
+    const char *version;      /* of the running image, app_desc's */
+    const char *enrol_token;  /* NULL = the credential is provisioned */
+    uint32_t abilities;       /* what the port knows: SF_ABILITY_SECURE_BOOT, _FLASH_ENCRYPTION */
+    uint32_t longest_sleep_s; /* that the application may sleep; 0 = it does not */
+    int64_t build_time;       /* of the running image, Unix seconds; 0 = not known */
 
     /* trust: two keys as x || y */
     uint8_t release_key[SF_P256_KEY_SIZE];
@@ -66,8 +76,8 @@ struct sf_config {
     /* times; 0 = the default of device/engine.c */
     uint32_t checkin_interval_s; /* until the server says otherwise */
     uint32_t stall_timeout_ms;
-    uint32_t request_timeout_ms;      /* whole check-in */
-    uint32_t download_timeout_ms;     /* whole download */
+    uint32_t request_timeout_ms;       /* whole check-in */
+    uint32_t download_timeout_ms;      /* whole download */
     uint32_t minimum_bytes_per_minute; /* progress floor */
 };
 
