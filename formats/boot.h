@@ -30,7 +30,7 @@ struct sf_boot_input {
     uint8_t rollback;      /* CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE */
     uint8_t anti_rollback; /* CONFIG_BOOTLOADER_APP_ANTI_ROLLBACK (implies rollback) */
     uint32_t efuse_secure_version;
-    unsigned ota_count; /* contiguous ota_N from ota_0 */
+    unsigned ota_count; /* number of ota_N in the table: contiguous from ota_0 in a sound one */
     struct sf_boot_slot ota[SF_OTA_SLOT_MAX];
     struct sf_boot_slot factory;
     struct sf_boot_slot test;

@@ -27,19 +27,19 @@ enum {
 };
 
 enum sf_chip { /* esp_chip_id_t */
-    SF_CHIP_ESP32 = 0x00,
-    SF_CHIP_ESP32S2 = 0x02,
-    SF_CHIP_ESP32C3 = 0x05,
-    SF_CHIP_ESP32S3 = 0x09,
-    SF_CHIP_ESP32C2 = 0x0c,
-    SF_CHIP_ESP32C6 = 0x0d,
-    SF_CHIP_ESP32H2 = 0x10,
-    SF_CHIP_ESP32P4 = 0x12,
-    SF_CHIP_ESP32C61 = 0x14,
-    SF_CHIP_ESP32C5 = 0x17,
-    SF_CHIP_ESP32H21 = 0x19,
-    SF_CHIP_ESP32H4 = 0x1c,
-    SF_CHIP_ESP32S31 = 0x20,
+               SF_CHIP_ESP32 = 0x00,
+               SF_CHIP_ESP32S2 = 0x02,
+               SF_CHIP_ESP32C3 = 0x05,
+               SF_CHIP_ESP32S3 = 0x09,
+               SF_CHIP_ESP32C2 = 0x0c,
+               SF_CHIP_ESP32C6 = 0x0d,
+               SF_CHIP_ESP32H2 = 0x10,
+               SF_CHIP_ESP32P4 = 0x12,
+               SF_CHIP_ESP32C61 = 0x14,
+               SF_CHIP_ESP32C5 = 0x17,
+               SF_CHIP_ESP32H21 = 0x19,
+               SF_CHIP_ESP32H4 = 0x1c,
+               SF_CHIP_ESP32S31 = 0x20,
 };
 
 /* "esp32c3" for 5; NULL if unknown. And back: the id, or -1. */
@@ -82,12 +82,25 @@ struct sf_image_head { /* what the first 384 bytes tell */
     int has_desc; /* app_desc's magic is right; the bootloader accepts an image without */
     struct sf_app_desc desc;
     int has_record; /* magic, version and crc of the updater record are right */
+    int record_err; /* SF_OK, or why not: NO_RECORD, VERSION, CORRUPT */
     struct sf_updater_record record;
 };
 
+/* Decodes the 64 bytes at SF_IMAGE_RECORD_OFFSET. Errors: NO_RECORD (no magic), CORRUPT (crc),
+ * VERSION (not 1). `out` is all zeros then. Bytes 32..59 are left for later versions: they are
+ * covered by the crc and otherwise ignored. */
+int sf_updater_record_decode(const uint8_t bytes[SF_IMAGE_RECORD_SIZE],
+                             struct sf_updater_record *out, struct sf_diag *diag)
+    __attribute__((warn_unused_result));
+
+/* With magic, zeros and crc. */
+void sf_updater_record_encode(const struct sf_updater_record *record,
+                              uint8_t bytes[SF_IMAGE_RECORD_SIZE]);
+
 /* Decodes the first 384 bytes (or all of a shorter image: the rest counts as FF).
- * Errors: TRUNCATED, MAGIC, CHIP_UNKNOWN, SEGMENTS (0 or more than 16). A missing app_desc or
- * record is not an error here; a record with the magic and a wrong crc is SF_ERR_CORRUPT. */
+ * Errors: TRUNCATED, MAGIC, CHIP_UNKNOWN, SEGMENTS (0 or more than 16), and CORRUPT or VERSION for
+ * an updater record that has the magic but is damaged or from another time; `out` is whole then but
+ * for the record. A missing app_desc or record is not an error here. */
 int sf_image_head_decode(const uint8_t *data, size_t len, struct sf_image_head *out,
                          struct sf_diag *diag) __attribute__((warn_unused_result));
 
@@ -101,10 +114,13 @@ struct sf_image_segment {
 struct sf_image_parser {
     struct sf_image_head head;
     struct sf_image_segment segment[SF_IMAGE_SEGMENT_MAX];
-    uint32_t length;         /* header to appended hash; known once complete */
-    int complete;            /* the image has ended; what is fed beyond counts as trailing */
-    uint32_t trailing;       /* bytes fed after the end */
-    uint8_t appended[32];    /* the appended SHA-256, if header.hash_appended */
+    uint32_t length;      /* header to appended hash; known once complete */
+    int complete;         /* the image has ended; what is fed beyond counts as trailing */
+    uint32_t trailing;    /* bytes fed after the end */
+    uint8_t appended[32]; /* the appended SHA-256, if header.hash_appended */
+    uint32_t limit;       /* bytes there are for it, e.g. the slot's size; 16 MiB from start */
+    int err;              /* the first error, or SF_OK */
+    struct sf_diag diag;  /* of err */
     /* private */
     const struct sf_crypto *crypto;
     struct sf_sha256 hash;
@@ -116,8 +132,8 @@ struct sf_image_parser {
     uint8_t segment_index;
     uint8_t checksum;
     uint8_t scratch[32];
-    uint8_t first_trailing; /* 0xe7 begins a Secure Boot V2 signature sector after the padding */
-    int err;
+    uint8_t
+        sector_magic; /* first byte on the next 4 KiB boundary: 0xe7 begins a signature sector */
 };
 
 /* `crypto` NULL: the appended hash is not checked (to learn the length only). With it, end the
@@ -125,8 +141,9 @@ struct sf_image_parser {
 int sf_image_start(struct sf_image_parser *p, const struct sf_crypto *crypto)
     __attribute__((warn_unused_result));
 
-/* Errors stick: MAGIC, CHIP_UNKNOWN, SEGMENTS, CHECKSUM, HASH, RANGE (longer than 16 MiB). `diag`
- * has the offset in the file. */
+/* Errors stick: MAGIC, CHIP_UNKNOWN, SEGMENTS, CHECKSUM, HASH, RANGE (longer than 16 MiB), NOSPC
+ * (longer than `limit`). `diag` has the offset in the file. A damaged updater record is no error
+ * here, the bootloader does not read it: see head.record_err. */
 int sf_image_feed(struct sf_image_parser *p, const uint8_t *data, size_t len, struct sf_diag *diag)
     __attribute__((warn_unused_result));
 
@@ -134,6 +151,9 @@ int sf_image_feed(struct sf_image_parser *p, const uint8_t *data, size_t len, st
  * no error: the bootloader ignores them; sf_image_file_length() is for uploads. */
 int sf_image_end(struct sf_image_parser *p, struct sf_diag *diag)
     __attribute__((warn_unused_result));
+
+/* Valid once 24 bytes were fed without error; the app_desc and record once 384 were, or all. */
+int sf_image_head_known(const struct sf_image_parser *p);
 
 /* The L of a digest: the parsed image, or with a Secure Boot V2 sector that length rounded up to
  * 4 KiB plus 4096. Returns SF_OK if exactly L bytes were fed, else SF_ERR_TRAILING. */

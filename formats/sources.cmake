@@ -5,7 +5,15 @@ set(SF_FORMATS_SOURCES
     formats/crc32.c
     formats/md5.c
     formats/otadata.c
-    formats/boot.c)
+    formats/boot.c
+    formats/partition.c
+    formats/image.c
+    formats/behaviour.c
+    formats/verdict.c
+    formats/bootloader.c)
 list(APPEND SF_FORMATS_SOURCES
     formats/crypto.c
-    formats/cbor.c)
+    formats/cbor.c
+    formats/cose.c
+    formats/envelope.c
+    formats/manifest.c)

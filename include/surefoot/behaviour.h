@@ -33,11 +33,17 @@ struct surefoot_record_and_behaviour {
     struct surefoot_behaviour behaviour;
 };
 
-#define SUREFOOT_RECORD_AND_BEHAVIOUR(kind, parameter, ...)                                  \
-    __attribute__((used, section(".rodata_custom_desc")))                                    \
-    const struct surefoot_record_and_behaviour surefoot_record = {                           \
-        {SUREFOOT_RECORD_MAGIC, SUREFOOT_RECORD_VERSION, SUREFOOT_PROTOCOL_VERSION,          \
-         {__VA_ARGS__}, SUREFOOT_LIBRARY_VERSION, 0u, {0}, 0u},                              \
+#define SUREFOOT_RECORD_AND_BEHAVIOUR(kind, parameter, ...)        \
+    __attribute__((used, section(".rodata_custom_desc")))          \
+    const struct surefoot_record_and_behaviour surefoot_record = { \
+        {SUREFOOT_RECORD_MAGIC,                                    \
+         SUREFOOT_RECORD_VERSION,                                  \
+         SUREFOOT_PROTOCOL_VERSION,                                \
+         {__VA_ARGS__},                                            \
+         SUREFOOT_LIBRARY_VERSION,                                 \
+         0u,                                                       \
+         {0},                                                      \
+         0u},                                                      \
         {SUREFOOT_BEHAVIOUR_MAGIC, (kind), {0}, (parameter), 0u}}
 
 #endif
