@@ -460,7 +460,7 @@ void sf_cbor_write_raw(struct sf_cbor_writer *w, const void *data, size_t len)
         if (len > w->size - w->len) {
             w->err = SF_ERR_NOSPC;
         } else if (len > 0) {
-            memcpy(w->data + w->len, data, len);
+            memmove(w->data + w->len, data, len); /* may come from the same buffer */
         }
     }
     w->len += len; /* goes on counting, so that the caller learns the size needed */

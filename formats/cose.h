@@ -64,7 +64,8 @@ int sf_cose_sign1_verify(const struct sf_cose_sign1 *sign1, struct sf_bytes payl
 enum sf_cose_payload { SF_COSE_EMBEDDED, SF_COSE_DETACHED };
 
 /* Signs and writes the tagged COSE_Sign1 with protected {1: -9, 4: kid}. The writer's error or the
- * signer's is returned. */
+ * signer's is returned. An embedded payload may lie in the writer's own buffer, at or behind the
+ * place it is written to. */
 int sf_cose_sign1_write(struct sf_cbor_writer *w, struct sf_bytes payload,
                         enum sf_cose_payload where, const struct sf_signer *signer,
                         const struct sf_crypto *crypto) __attribute__((warn_unused_result));

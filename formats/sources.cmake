@@ -16,4 +16,6 @@ list(APPEND SF_FORMATS_SOURCES
     formats/cbor.c
     formats/cose.c
     formats/envelope.c
-    formats/manifest.c)
+    formats/manifest.c
+    formats/status.c
+    formats/checkin.c)
