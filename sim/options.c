@@ -1,0 +1,411 @@
+#include "sim/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/p256.h"
+
+/* The command line of surefoot-sim, as a table: one row an option. */
+
+static const char help_text[] =
+    "usage: surefoot-sim run --server URL (--firmware APP.bin | --flash DUMP.bin)\n"
+    "                        --release-key FILE|HEX --status-key FILE|HEX [options]\n"
+    "       surefoot-sim make-flash --firmware APP.bin --output FLASH.bin\n"
+    "\n"
+    "Runs virtual ESP32s, with the update engine that real devices run, against a server.\n"
+    "\n"
+    "what to run\n"
+    "  --server URL             https://host:port of surefootd\n"
+    "  --cacert FILE            trust this PEM certificate authority alone\n"
+    "  --firmware APP.bin       ESP32 app image that each device starts with, in ota_0 of a\n"
+    "                           4 MiB flash with two slots of 1920 KiB\n"
+    "  --flash DUMP.bin         or the whole flash each device starts with: a dump, or the\n"
+    "                           first part of one (table at 0x8000 and slots); rest is FF\n"
+    "  --flash-size BYTES       size of the chip for --flash (default 4194304)\n"
+    "  --devices N              number of devices, 1 to 65535 (default 1)\n"
+    "  --release-key FILE|HEX   public release key: PEM, or 128 hex digits (x || y)\n"
+    "  --status-key FILE|HEX    public status key of the server, likewise\n"
+    "  --enrol-token-file FILE  the product's enrolment token, in the first line\n"
+    "  --hw-revision TEXT       hardware revision the devices report (default 1)\n"
+    "  --chip-rev N             chip revision, major * 100 + minor (default 3: v0.3)\n"
+    "  --no-rollback            their bootloader was built without rollback support\n"
+    "how long\n"
+    "  --until WHEN             converged (default): every device is at rest; forever;\n"
+    "                           or a number of seconds\n"
+    "  --timeout S              give up on converged after S seconds (default 600)\n"
+    "  --speed X                a device's clock runs X times as fast while it waits\n"
+    "  --interval S             check in every S seconds until the server says otherwise\n"
+    "  --trial S                deadline of a trial (default 1800)\n"
+    "  --ramp S                 switch the devices on within S seconds (default N / 200)\n"
+    "  --max-requests N         at once (default 1000)\n"
+    "what stays, what is shown\n"
+    "  --state DIR              keep each device's flash in DIR, so that the next run with\n"
+    "                           the same DIR goes on; else it is lost at the end\n"
+    "  --seed N                 device ids derive from it (default: the one in DIR, or random)\n"
+    "  --json                   one JSON object a line in place of the table\n"
+    "  --rows N                 devices in the table (default 50)\n"
+    "  --progress               progress on stderr even if it is no terminal\n"
+    "\n"
+    "exit status: 0 every device ended at rest on a good image, 1 some did not, 2 usage or a\n"
+    "bad file, 3 no device could reach the server\n"
+    "\n"
+    "examples\n"
+    "  surefoot-sim run --server https://localhost:8443 --cacert ca.pem --devices 10 \\\n"
+    "      --firmware lamp-1.0.0.bin --release-key release.pub.pem --status-key status.pub.pem \\\n"
+    "      --enrol-token-file token --state /tmp/lamps\n"
+    "  surefoot-sim make-flash --firmware lamp-1.0.0.bin --output lamp-flash.bin\n";
+
+const char *options_help(void)
+{
+    return help_text;
+}
+
+struct parser {
+    struct options *out;
+    char *error;
+    const char *release_key; /* arguments as given: files are read once all are known */
+    const char *status_key;
+    const char *token_file;
+};
+
+static int fail(struct parser *p, int err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int fail(struct parser *p, int err, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(p->error, OPTIONS_ERROR_SIZE, fmt, args);
+    va_end(args);
+    return err;
+}
+
+/* ---- values ---- */
+
+static int parse_number(const char *text, uint32_t min, uint32_t max, uint32_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 0);
+    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < min || value > max) {
+        return SF_ERR_RANGE;
+    }
+    *out = (uint32_t)value;
+    return SF_OK;
+}
+
+static int load_key(struct parser *p, const char *option, const char *text,
+                    uint8_t out[SF_P256_KEY_SIZE])
+{
+    struct p256_key key = {0};
+    if (!text) {
+        return fail(p, SF_ERR_NOTFOUND, "%s is missing: give a PEM file or 128 hex digits", option);
+    }
+    int is_hex = strlen(text) == (size_t)2 * SF_P256_KEY_SIZE && !strchr(text, '.');
+    int err = is_hex ? p256_key_from_hex(&key, text) : p256_key_load_public(&key, text);
+    if (err == SF_OK) {
+        memcpy(out, key.public_key.xy, SF_P256_KEY_SIZE);
+    } else {
+        fail(p, err, "%s: cannot read a P-256 public key from '%s': %s", option, text,
+             sf_err_str(err));
+    }
+    p256_key_release(&key);
+    return err;
+}
+
+static int load_token(struct parser *p)
+{
+    char *token = p->out->enrol_token;
+    if (!p->token_file) {
+        return SF_OK;
+    }
+    FILE *file = fopen(p->token_file, "re");
+    if (!file) {
+        return fail(p, SF_ERR_IO, "--enrol-token-file: cannot open '%s': %s", p->token_file,
+                    strerror(errno));
+    }
+    int got = fgets(token, OPTIONS_TOKEN_SIZE, file) != NULL;
+    fclose(file);
+    token[strcspn(token, "\r\n")] = '\0';
+    if (!got || token[0] == '\0') {
+        return fail(p, SF_ERR_FORMAT, "--enrol-token-file: '%s' has no token in its first line",
+                    p->token_file);
+    }
+    return SF_OK;
+}
+
+/* ---- the table ---- */
+
+enum option_kind {
+    KIND_TEXT,
+    KIND_NUMBER,
+    KIND_FLAG,
+    KIND_UNTIL,
+    KIND_HELP,
+    KIND_VERSION,
+};
+
+enum option_place { /* where a value goes */
+                    PLACE_NONE,
+                    PLACE_SERVER,
+                    PLACE_CACERT,
+                    PLACE_FIRMWARE,
+                    PLACE_FLASH,
+                    PLACE_OUTPUT,
+                    PLACE_STATE,
+                    PLACE_HW_REVISION,
+                    PLACE_RELEASE_KEY,
+                    PLACE_STATUS_KEY,
+                    PLACE_TOKEN_FILE,
+                    PLACE_FLASH_SIZE,
+                    PLACE_DEVICES,
+                    PLACE_CHIP_REV,
+                    PLACE_TIMEOUT,
+                    PLACE_SPEED,
+                    PLACE_INTERVAL,
+                    PLACE_TRIAL,
+                    PLACE_RAMP,
+                    PLACE_MAX_REQUESTS,
+                    PLACE_SEED,
+                    PLACE_ROWS,
+                    PLACE_NO_ROLLBACK,
+                    PLACE_JSON,
+                    PLACE_PROGRESS,
+};
+
+struct row {
+    const char *name;
+    enum option_kind kind;
+    enum option_place place;
+    uint32_t min;
+    uint32_t max;
+};
+
+static const struct row rows[] = {
+    {"help", KIND_HELP, PLACE_NONE, 0, 0},
+    {"version", KIND_VERSION, PLACE_NONE, 0, 0},
+    {"server", KIND_TEXT, PLACE_SERVER, 0, 0},
+    {"cacert", KIND_TEXT, PLACE_CACERT, 0, 0},
+    {"firmware", KIND_TEXT, PLACE_FIRMWARE, 0, 0},
+    {"flash", KIND_TEXT, PLACE_FLASH, 0, 0},
+    {"output", KIND_TEXT, PLACE_OUTPUT, 0, 0},
+    {"state", KIND_TEXT, PLACE_STATE, 0, 0},
+    {"hw-revision", KIND_TEXT, PLACE_HW_REVISION, 0, 0},
+    {"release-key", KIND_TEXT, PLACE_RELEASE_KEY, 0, 0},
+    {"status-key", KIND_TEXT, PLACE_STATUS_KEY, 0, 0},
+    {"enrol-token-file", KIND_TEXT, PLACE_TOKEN_FILE, 0, 0},
+    {"flash-size", KIND_NUMBER, PLACE_FLASH_SIZE, 0x10000, 0x8000000},
+    {"devices", KIND_NUMBER, PLACE_DEVICES, 1, 65535},
+    {"chip-rev", KIND_NUMBER, PLACE_CHIP_REV, 0, 9999},
+    {"timeout", KIND_NUMBER, PLACE_TIMEOUT, 1, 31536000},
+    {"speed", KIND_NUMBER, PLACE_SPEED, 1, 100000},
+    {"interval", KIND_NUMBER, PLACE_INTERVAL, 1, 31536000},
+    {"trial", KIND_NUMBER, PLACE_TRIAL, 1, 86400},
+    {"ramp", KIND_NUMBER, PLACE_RAMP, 0, 86400},
+    {"max-requests", KIND_NUMBER, PLACE_MAX_REQUESTS, 1, 65535},
+    {"seed", KIND_NUMBER, PLACE_SEED, 0, 0xffffff},
+    {"rows", KIND_NUMBER, PLACE_ROWS, 0, 65535},
+    {"until", KIND_UNTIL, PLACE_NONE, 0, 0},
+    {"no-rollback", KIND_FLAG, PLACE_NO_ROLLBACK, 0, 0},
+    {"json", KIND_FLAG, PLACE_JSON, 0, 0},
+    {"progress", KIND_FLAG, PLACE_PROGRESS, 0, 0},
+};
+
+enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
+
+static const char **text_place(struct parser *p, enum option_place place)
+{
+    struct options *o = p->out;
+    const struct {
+        enum option_place place;
+        const char **text;
+    } map[] = {
+        {PLACE_SERVER, &o->server},           {PLACE_CACERT, &o->cacert},
+        {PLACE_FIRMWARE, &o->firmware},       {PLACE_FLASH, &o->flash},
+        {PLACE_OUTPUT, &o->output},           {PLACE_STATE, &o->state_dir},
+        {PLACE_HW_REVISION, &o->hw_revision}, {PLACE_RELEASE_KEY, &p->release_key},
+        {PLACE_STATUS_KEY, &p->status_key},   {PLACE_TOKEN_FILE, &p->token_file},
+    };
+    for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
+        if (map[i].place == place) {
+            return map[i].text;
+        }
+    }
+    return NULL;
+}
+
+static void set_number(struct options *o, enum option_place place, uint32_t value)
+{
+    struct {
+        enum option_place place;
+        uint32_t *number;
+    } map[] = {
+        {PLACE_FLASH_SIZE, &o->flash_size},
+        {PLACE_DEVICES, &o->devices},
+        {PLACE_TIMEOUT, &o->timeout_s},
+        {PLACE_SPEED, &o->speed},
+        {PLACE_INTERVAL, &o->interval_s},
+        {PLACE_TRIAL, &o->trial_s},
+        {PLACE_MAX_REQUESTS, &o->max_requests},
+        {PLACE_SEED, &o->seed},
+        {PLACE_ROWS, &o->rows},
+        {PLACE_RAMP, &o->ramp_ms},
+    };
+    o->has_seed |= place == PLACE_SEED;
+    o->has_ramp |= place == PLACE_RAMP;
+    if (place == PLACE_CHIP_REV) {
+        o->chip_revision = (uint16_t)value;
+    }
+    for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
+        if (map[i].place == place) {
+            *map[i].number = place == PLACE_RAMP ? value * 1000 : value;
+        }
+    }
+}
+
+static int set_until(struct parser *p, const char *text)
+{
+    if (strcmp(text, "converged") == 0) {
+        p->out->until = UNTIL_CONVERGED;
+    } else if (strcmp(text, "forever") == 0) {
+        p->out->until = UNTIL_FOREVER;
+    } else if (parse_number(text, 1, 31536000, &p->out->until_s) == SF_OK) {
+        p->out->until = UNTIL_SECONDS;
+    } else {
+        return fail(p, SF_ERR_RANGE,
+                    "--until takes 'converged', 'forever' or a number of seconds, not '%s'", text);
+    }
+    return SF_OK;
+}
+
+static int set_option(struct parser *p, const struct row *row, const char *value)
+{
+    struct options *o = p->out;
+    uint32_t number = 0;
+    switch (row->kind) {
+    case KIND_TEXT:
+        *text_place(p, row->place) = value;
+        return SF_OK;
+    case KIND_NUMBER:
+        if (parse_number(value, row->min, row->max, &number) < 0) {
+            return fail(p, SF_ERR_RANGE, "--%s takes a number from %u to %u, not '%s'", row->name,
+                        row->min, row->max, value);
+        }
+        set_number(o, row->place, number);
+        return SF_OK;
+    case KIND_UNTIL:
+        return set_until(p, value);
+    case KIND_FLAG:
+        o->no_rollback |= row->place == PLACE_NO_ROLLBACK;
+        o->json |= row->place == PLACE_JSON;
+        o->progress |= row->place == PLACE_PROGRESS;
+        return SF_OK;
+    case KIND_HELP:
+        o->command = OPTIONS_HELP;
+        return SF_OK;
+    case KIND_VERSION:
+        o->command = OPTIONS_VERSION;
+        return SF_OK;
+    }
+    return SF_ERR_INTERNAL;
+}
+
+/* ---- all together ---- */
+
+static int parse_rows(struct parser *p, int argc, char **argv)
+{
+    struct option known[ROW_COUNT + 1] = {0};
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        int takes_value = rows[i].kind <= KIND_NUMBER || rows[i].kind == KIND_UNTIL;
+        known[i] = (struct option){.name = rows[i].name,
+                                   .has_arg = takes_value ? required_argument : no_argument,
+                                   .val = (int)i + 256};
+    }
+    optind = 1;
+    for (;;) {
+        /* one thread, at the program's start */
+        int got = getopt_long(argc, argv, ":ho:", known, NULL); /* NOLINT(concurrency-mt-unsafe) */
+        int err = SF_OK;
+        if (got == -1) {
+            break;
+        }
+        if (got == 'h') {
+            p->out->command = OPTIONS_HELP;
+        } else if (got == 'o') {
+            p->out->output = optarg;
+        } else if (got >= 256) {
+            err = set_option(p, &rows[got - 256], optarg);
+        } else {
+            err =
+                fail(p, SF_ERR_NOTFOUND, "%s '%s'; see surefoot-sim --help",
+                     got == ':' ? "a value is missing after" : "unknown option", argv[optind - 1]);
+        }
+        if (err < 0) {
+            return err;
+        }
+    }
+    return optind == argc ? SF_OK
+                          : fail(p, SF_ERR_NOTFOUND, "unexpected argument '%s'", argv[optind]);
+}
+
+static int check_run(struct parser *p)
+{
+    struct options *o = p->out;
+    if (!o->server ||
+        (strncmp(o->server, "https://", 8) != 0 && strncmp(o->server, "http://", 7) != 0)) {
+        return fail(p, SF_ERR_NOTFOUND, "--server URL is missing, as in https://localhost:8443");
+    }
+    if (!o->firmware == !o->flash) {
+        return fail(p, SF_ERR_NOTFOUND, "give either --firmware APP.bin or --flash DUMP.bin");
+    }
+    if (o->flash_size % 4096 != 0) {
+        return fail(p, SF_ERR_RANGE, "--flash-size must be a multiple of 4096");
+    }
+    if (strlen(o->hw_revision) > 15) {
+        return fail(p, SF_ERR_RANGE, "--hw-revision has at most 15 characters");
+    }
+    int err = load_key(p, "--release-key", p->release_key, o->release_key);
+    if (err == SF_OK) {
+        err = load_key(p, "--status-key", p->status_key, o->status_key);
+    }
+    if (!o->has_ramp) {
+        o->ramp_ms = o->devices * 5;
+    }
+    return err < 0 ? err : load_token(p);
+}
+
+int options_parse(int argc, char **argv, struct options *out, char error[OPTIONS_ERROR_SIZE])
+{
+    struct parser p = {.out = out, .error = error};
+    *out = (struct options){.devices = 1,
+                            .flash_size = 4194304,
+                            .speed = 1,
+                            .max_requests = 1000,
+                            .chip_revision = 3,
+                            .timeout_s = 600,
+                            .rows = 50,
+                            .hw_revision = "1"};
+    error[0] = '\0';
+    const char *command = argc > 1 ? argv[1] : "--help";
+    int is_run = strcmp(command, "run") == 0;
+    if (!is_run && strcmp(command, "make-flash") != 0 && command[0] != '-') {
+        return fail(&p, SF_ERR_NOTFOUND,
+                    "unknown command '%s': surefoot-sim knows run and make-flash", command);
+    }
+    int has_command = command[0] != '-';
+    out->command = is_run ? OPTIONS_RUN : has_command ? OPTIONS_MAKE_FLASH : OPTIONS_HELP;
+    int err = parse_rows(&p, argc - has_command, argv + has_command);
+    if (err < 0 || out->command == OPTIONS_HELP || out->command == OPTIONS_VERSION) {
+        return err;
+    }
+    if (is_run) {
+        return check_run(&p);
+    }
+    return out->firmware && out->output
+               ? SF_OK
+               : fail(&p, SF_ERR_NOTFOUND, "make-flash needs --firmware APP.bin and --output FILE");
+}

@@ -1,0 +1,112 @@
+#ifndef VESP32_H
+#define VESP32_H
+
+#include "formats/behaviour.h"
+#include "formats/bootloader.h"
+#include "ports/host/flash.h"
+#include "ports/host/store.h"
+#include "surefoot/surefoot.h"
+
+/* A virtual ESP32: what happens between two resets, on flash that a real one could boot from.
+ *
+ * Its bootloader reads partition table, otadata and images from the flash and writes otadata to it;
+ * its application is the update engine, told what real firmware knows of itself (version and class
+ * of the image that runs). The image's behaviour record decides whether it crashes, hangs or works.
+ *
+ * It has neither clock nor network: time comes in, requests go out.
+ *
+ *     vesp32_power_on(&v, now);
+ *     for (;;) {
+ *         struct vesp32_want want = vesp32_run(&v, now());
+ *         ... start want.request, or drop the one that runs; come back at want.until_ms ...
+ *     }
+ *
+ * Invariants
+ *  1. Flash is changed by the bootloader and the engine only, through struct sf_flash.
+ *  2. A reset forgets everything but flash, eFuse and the reset reason.
+ *  3. Every reset takes time, so a crash loop is no endless loop here. */
+
+enum vesp32_power {
+    VESP32_OFF,
+    VESP32_IN_RESET,   /* until ready_at_ms */
+    VESP32_RUNNING,    /* an application runs */
+    VESP32_BOOT_FAILS, /* the bootloader finds nothing to boot and resets for ever */
+};
+
+struct vesp32_options {
+    /* What the firmware is built with: id, keys, token, hardware revision, chip, times. The fields
+     * that flash, image and ports determine are filled in at each boot. */
+    struct sf_config firmware;
+    const struct sf_crypto *crypto;  /* of application and bootloader */
+    struct sf_bootloader_work *work; /* scratch memory; one does for all devices of a thread */
+    uint8_t rollback;                /* bootloader's build options */
+    uint8_t anti_rollback;
+    uint32_t efuse_secure_version; /* at first */
+    uint32_t watchdog_ms;          /* that resets a hanging application; 0 = 5000 */
+};
+
+struct vesp32 {
+    struct vesp32_options options;
+    struct sf_host_flash *flash;
+    struct sf_host_store store;
+    struct sf_config config;
+    struct sf_platform platform;
+    struct sf_self_test self_test;
+    struct sf_engine engine;
+    union sf_sector_buffer sector_buffer;
+    char version[33]; /* of the running image, app_desc's */
+    struct sf_behaviour behaviour;
+    enum vesp32_power power;
+    enum sf_reset_reason reset_reason;
+    uint32_t efuse_secure_version;
+    int boot_error; /* why BOOT_FAILS */
+    unsigned boots;
+    unsigned request_serial; /* changes with every new request and every reset */
+    int request_open;
+    struct sf_request request;
+    uint64_t now_ms;
+    uint64_t ready_at_ms;
+    uint64_t crash_at_ms;          /* UINT64_MAX = never; likewise: */
+    uint64_t hang_from_ms;         /* the application does nothing from then on */
+    uint64_t trial_watchdog_at_ms; /* armed by the engine */
+    uint64_t boot_at_ms;
+};
+
+enum vesp32_want_kind {
+    VESP32_WAIT,    /* nothing to do before until_ms */
+    VESP32_REQUEST, /* have `request` running; come back at until_ms even if nothing arrives */
+};
+
+struct vesp32_want {
+    enum vesp32_want_kind kind;
+    uint64_t until_ms; /* UINT64_MAX = for ever */
+    unsigned serial;   /* a request under another serial than this is to be dropped */
+    const struct sf_request *request;
+};
+
+/* `flash` and what `options` points to outlive the device. It is off. */
+void vesp32_init(struct vesp32 *v, struct sf_host_flash *flash,
+                 const struct vesp32_options *options);
+
+void vesp32_power_on(struct vesp32 *v, uint64_t now_ms);
+void vesp32_power_off(struct vesp32 *v);
+
+/* Lets the device do all it can do at this time, but never for long: until_ms == now_ms asks to be
+ * called again. When a flash hook has cut the power, the device is off afterwards. */
+struct vesp32_want vesp32_run(struct vesp32 *v, uint64_t now_ms);
+
+/* What the network has to say of the open request, as sf_engine_response_*(). */
+int vesp32_response_head(struct vesp32 *v, const struct sf_response_head *head, uint64_t now_ms)
+    __attribute__((warn_unused_result));
+int32_t vesp32_response_body(struct vesp32 *v, const uint8_t *data, size_t len, uint64_t now_ms)
+    __attribute__((warn_unused_result));
+void vesp32_response_end(struct vesp32 *v, int err, uint64_t now_ms);
+
+/* Whether nothing is going on: it runs the image that otadata names, no trial is open, nothing is
+ * downloaded, every outcome is reported, and the server has answered in this boot. */
+int vesp32_at_rest(const struct vesp32 *v);
+
+/* The otadata entries as they are now; both empty if there is no such partition. */
+void vesp32_otadata(const struct vesp32 *v, struct sf_otadata_entry out[2]);
+
+#endif
