@@ -42,22 +42,18 @@ static struct sf_boot_slot *slot_of(struct sf_boot_input *in, const struct sf_pa
     return NULL;
 }
 
+/* The bootloader looks for app_desc's magic alone, whatever the image's header says. */
 static int read_desc(const struct sf_bootloader *b, const struct sf_partition *p,
                      struct sf_boot_slot *slot, struct sf_verdict *scratch)
 {
-    const int err = b->read(b->ctx, p->offset, scratch->chunk, SF_IMAGE_HEAD_SIZE);
+    const int err =
+        b->read(b->ctx, p->offset + SF_IMAGE_DESC_OFFSET, scratch->chunk, SF_IMAGE_DESC_SIZE);
     if (err != SF_OK) {
         return err;
     }
-    /* The bootloader looks for app_desc's magic alone, whatever the header says. */
-    scratch->chunk[0] = SF_IMAGE_MAGIC;
-    scratch->chunk[1] = 1;
-    scratch->chunk[12] = SF_CHIP_ESP32C3;
-    scratch->chunk[13] = 0;
-    struct sf_image_head *head = &scratch->image.head;
-    (void)!sf_image_head_decode(scratch->chunk, SF_IMAGE_RECORD_OFFSET, head, NULL);
-    slot->has_desc = head->has_desc != 0;
-    slot->secure_version = head->desc.secure_version;
+    struct sf_app_desc *desc = &scratch->image.head.desc;
+    slot->has_desc = sf_app_desc_decode(scratch->chunk, desc) != 0;
+    slot->secure_version = desc->secure_version;
     return SF_OK;
 }
 
@@ -78,7 +74,7 @@ static int read_slots(const struct sf_bootloader *b, struct sf_bootloader_work *
         }
         slot->present = 1;
         slot->verifies = 1;
-        const int err = b->anti_rollback && p->size >= SF_IMAGE_HEAD_SIZE
+        const int err = b->anti_rollback && p->size >= SF_IMAGE_RECORD_OFFSET
                             ? read_desc(b, p, slot, &work->verdict)
                             : SF_OK;
         if (err != SF_OK) {

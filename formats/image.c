@@ -61,6 +61,29 @@ int sf_chip_from_name(const char *name)
     return -1;
 }
 
+int sf_app_desc_decode(const uint8_t bytes[SF_IMAGE_DESC_SIZE], struct sf_app_desc *out)
+{
+    struct sf_reader r;
+    sf_reader_init(&r, bytes, SF_IMAGE_DESC_SIZE);
+    memset(out, 0, sizeof(*out));
+    if (sf_read_u32le(&r) != DESC_MAGIC) {
+        return 0;
+    }
+    out->secure_version = sf_read_u32le(&r);
+    sf_read_skip(&r, 8);
+    sf_read_bytes(&r, out->version, sizeof(out->version) - 1);
+    sf_read_bytes(&r, out->project_name, sizeof(out->project_name) - 1);
+    sf_read_bytes(&r, out->time, sizeof(out->time) - 1);
+    sf_read_bytes(&r, out->date, sizeof(out->date) - 1);
+    sf_read_bytes(&r, out->idf_ver, sizeof(out->idf_ver) - 1);
+    sf_read_bytes(&r, out->app_elf_sha256, sizeof(out->app_elf_sha256));
+    sf_read_skip(&r, 4); /* eFuse block revisions */
+    out->mmu_page_size_log2 = sf_read_u8(&r);
+    sf_read_skip(&r, 75);
+    assert(sf_reader_end(&r) == SF_OK);
+    return 1;
+}
+
 int sf_updater_record_decode(const uint8_t bytes[SF_IMAGE_RECORD_SIZE],
                              struct sf_updater_record *out, struct sf_diag *diag)
 {
@@ -125,29 +148,6 @@ static void decode_header(const uint8_t *data, struct sf_image_header *out)
     assert(sf_reader_end(&r) == SF_OK);
 }
 
-/* `data` has SF_IMAGE_DESC_SIZE bytes. Returns 1 if its magic is right. */
-static int decode_desc(const uint8_t *data, struct sf_app_desc *out)
-{
-    struct sf_reader r;
-    sf_reader_init(&r, data, SF_IMAGE_DESC_SIZE);
-    if (sf_read_u32le(&r) != DESC_MAGIC) {
-        return 0;
-    }
-    out->secure_version = sf_read_u32le(&r);
-    sf_read_skip(&r, 8);
-    sf_read_bytes(&r, out->version, sizeof(out->version) - 1);
-    sf_read_bytes(&r, out->project_name, sizeof(out->project_name) - 1);
-    sf_read_bytes(&r, out->time, sizeof(out->time) - 1);
-    sf_read_bytes(&r, out->date, sizeof(out->date) - 1);
-    sf_read_bytes(&r, out->idf_ver, sizeof(out->idf_ver) - 1);
-    sf_read_bytes(&r, out->app_elf_sha256, sizeof(out->app_elf_sha256));
-    sf_read_skip(&r, 4); /* eFuse block revisions */
-    out->mmu_page_size_log2 = sf_read_u8(&r);
-    sf_read_skip(&r, 75);
-    assert(sf_reader_end(&r) == SF_OK);
-    return 1;
-}
-
 static int check_header(const uint8_t *data, size_t len, struct sf_diag *diag)
 {
     if (len > 0 && data[0] != SF_IMAGE_MAGIC) {
@@ -176,7 +176,7 @@ int sf_image_head_decode(const uint8_t *data, size_t len, struct sf_image_head *
     }
     decode_header(data, &out->header);
     if (len >= SF_IMAGE_RECORD_OFFSET) {
-        out->has_desc = decode_desc(data + SF_IMAGE_DESC_OFFSET, &out->desc);
+        out->has_desc = sf_app_desc_decode(data + SF_IMAGE_DESC_OFFSET, &out->desc);
     }
     if (len < SF_IMAGE_RECORD_OFFSET + SF_IMAGE_RECORD_SIZE) {
         return SF_OK;

@@ -93,6 +93,10 @@ int sf_updater_record_decode(const uint8_t bytes[SF_IMAGE_RECORD_SIZE],
                              struct sf_updater_record *out, struct sf_diag *diag)
     __attribute__((warn_unused_result));
 
+/* Decodes the 256 bytes at SF_IMAGE_DESC_OFFSET. Returns 1, or 0 if its magic is wrong; `out` is
+ * then all zeros. */
+int sf_app_desc_decode(const uint8_t bytes[SF_IMAGE_DESC_SIZE], struct sf_app_desc *out);
+
 /* With magic, zeros and crc. */
 void sf_updater_record_encode(const struct sf_updater_record *record,
                               uint8_t bytes[SF_IMAGE_RECORD_SIZE]);
