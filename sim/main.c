@@ -53,7 +53,7 @@ static ssize_t read_file(const char *path, uint8_t *out, size_t size)
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) != 0) {
-        say("cannot open", path, strerror(errno));
+        say("cannot open", path, strerrordesc_np(errno));
         if (fd >= 0) {
             close(fd);
         }
@@ -65,7 +65,7 @@ static ssize_t read_file(const char *path, uint8_t *out, size_t size)
     } else {
         got = read(fd, out, size);
         if (got != st.st_size) {
-            say("cannot read", path, got < 0 ? strerror(errno) : "it changed meanwhile");
+            say("cannot read", path, got < 0 ? strerrordesc_np(errno) : "it changed meanwhile");
             got = -1;
         }
     }
@@ -129,13 +129,13 @@ static int make_flash(const struct options *o)
     }
     fd = open(o->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0 || write_all(fd, flash, FLASH_IMAGE_SIZE) < 0) {
-        say("cannot write", o->output, strerror(errno));
+        say("cannot write", o->output, strerrordesc_np(errno));
         goto out;
     }
     status = EXIT_GOOD;
 out:
     if (fd >= 0 && close(fd) != 0 && status == EXIT_GOOD) {
-        say("cannot write", o->output, strerror(errno));
+        say("cannot write", o->output, strerrordesc_np(errno));
         status = EXIT_USAGE;
     }
     free(flash);
@@ -158,7 +158,7 @@ static int make_base(const struct options *o, uint32_t size, uint16_t *chip_id)
         *chip_id = (uint16_t)chip;
     }
     if (ok && write_all(fd, flash, size) < 0) {
-        say("cannot hold", "flash in memory", strerror(errno));
+        say("cannot hold", "flash in memory", strerrordesc_np(errno));
         ok = 0;
     }
     free(flash);
@@ -182,7 +182,7 @@ static int settle_seed(const struct options *o, uint32_t *seed)
         return SF_OK;
     }
     if (mkdir(o->state_dir, 0777) != 0 && errno != EEXIST) {
-        say("cannot create the state folder", o->state_dir, strerror(errno));
+        say("cannot create the state folder", o->state_dir, strerrordesc_np(errno));
         return SF_ERR_IO;
     }
     snprintf(path, sizeof(path), "%s/seed", o->state_dir);
@@ -202,7 +202,7 @@ static int settle_seed(const struct options *o, uint32_t *seed)
     int ok = file && fprintf(file, "%u\n", *seed) > 0;
     ok &= file && fclose(file) == 0;
     if (!ok) {
-        say("cannot write", path, strerror(errno));
+        say("cannot write", path, strerrordesc_np(errno));
     }
     return ok ? SF_OK : SF_ERR_IO;
 }
@@ -218,7 +218,7 @@ static unsigned request_limit(unsigned wanted)
     }
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < 2 * FDS_BESIDES) {
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < (rlim_t)2 * FDS_BESIDES) {
         return FDS_BESIDES;
     }
     rlim_t room = limit.rlim_cur - FDS_BESIDES;
@@ -274,7 +274,7 @@ static int finish(struct run *r)
     if (!o->json) {
         report_table(&r->fleet, o->rows, stdout);
     } else if (report_json(&r->fleet, elapsed, stdout) < 0) {
-        say("cannot write", "standard output", strerror(errno));
+        say("cannot write", "standard output", strerrordesc_np(errno));
         return EXIT_SOME_NOT;
     }
     if (c.silent == o->devices && c.last_net_error < 0) {
@@ -297,7 +297,7 @@ static int run_fleet(struct run *r)
             check_at = now + CHECK_MS;
         }
         if (fleet_run(&r->fleet, check_at) < 0) {
-            say("cannot wait for", "the network", strerror(errno));
+            say("cannot wait for", "the network", strerrordesc_np(errno));
             return EXIT_SOME_NOT;
         }
     }
@@ -343,7 +343,7 @@ static int run(const struct options *o)
     int err = fleet_open(&r.fleet, &options, &failed);
     if (err < 0) {
         fprintf(stderr, "surefoot-sim: cannot start device %d: %s%s%s\n", failed, sf_err_str(err),
-                err == SF_ERR_IO ? ": " : "", err == SF_ERR_IO ? strerror(errno) : "");
+                err == SF_ERR_IO ? ": " : "", err == SF_ERR_IO ? strerrordesc_np(errno) : "");
         close(options.base_fd);
         return EXIT_USAGE;
     }

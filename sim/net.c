@@ -72,6 +72,8 @@ static int tell_head(struct net_transfer *t, long status)
     return t->sink->head(t->ctx, &head);
 }
 
+/* libcurl fixes the signatures: */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
     struct net_transfer *t = arg;
@@ -95,6 +97,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     return len;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct net_transfer *t = arg;

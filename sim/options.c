@@ -126,7 +126,7 @@ static int load_token(struct parser *p)
     FILE *file = fopen(p->token_file, "re");
     if (!file) {
         return fail(p, SF_ERR_IO, "--enrol-token-file: cannot open '%s': %s", p->token_file,
-                    strerror(errno));
+                    strerrordesc_np(errno));
     }
     int got = fgets(token, OPTIONS_TOKEN_SIZE, file) != NULL;
     fclose(file);

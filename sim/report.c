@@ -97,7 +97,7 @@ static int by_text(const void *a, const void *b)
 static struct group *make_groups(const struct fleet *f)
 {
     unsigned count = f->options.count;
-    struct group *groups = calloc(count, sizeof(*groups));
+    struct group *groups = count > 0 ? calloc(count, sizeof(*groups)) : NULL;
     if (!groups) {
         return NULL;
     }

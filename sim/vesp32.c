@@ -443,7 +443,7 @@ void vesp32_otadata(const struct vesp32 *v, struct sf_otadata_entry out[2])
                    offset <= v->flash->size_bytes - SF_OTADATA_SIZE;
     for (unsigned i = 0; i < 2; i++) {
         const uint8_t *bytes =
-            is_there ? v->flash->cells + offset + i * SF_OTADATA_SECTOR_SIZE : erased;
+            is_there ? v->flash->cells + offset + (size_t)i * SF_OTADATA_SECTOR_SIZE : erased;
         sf_otadata_decode(bytes, &out[i]);
     }
 }

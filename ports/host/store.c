@@ -196,7 +196,7 @@ static int note_damaged(struct sf_host_store *s, const struct record *record, ui
 /* Reads one record of the log. Returns 1 to go on, 0 at its end, or a flash error. */
 static int scan_record(struct sf_host_store *s)
 {
-    struct record record;
+    struct record record = {0};
     uint8_t data[SF_RECORD_MAX];
     if (s->end + GRAIN > SF_SECTOR_SIZE) {
         return 0;

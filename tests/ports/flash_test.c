@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { SIZE = 4 * SF_SECTOR_SIZE };
+enum { SIZE = 4 * SF_SECTOR_SIZE, TWO_SECTORS = 2 * SF_SECTOR_SIZE };
 
 struct fault_at {
     uint64_t index;
@@ -75,10 +75,10 @@ static void an_erase_sets_one_whole_sector_and_wears_it(void **state)
     for (unsigned i = 0; i < SIZE; i++) {
         assert_int_equal(chip->cells[i], i / SF_SECTOR_SIZE == 1 ? 0xff : 0);
     }
-    assert_int_equal(chip->ops.erase(chip->ops.ctx, SF_SECTOR_SIZE, 2 * SF_SECTOR_SIZE), SF_OK);
+    assert_int_equal(chip->ops.erase(chip->ops.ctx, SF_SECTOR_SIZE, TWO_SECTORS), SF_OK);
     assert_int_equal(sf_host_flash_wear(chip, 0, SF_SECTOR_SIZE), 0);
     assert_int_equal(sf_host_flash_wear(chip, 0, SIZE), 2);
-    assert_int_equal(sf_host_flash_wear(chip, 2 * SF_SECTOR_SIZE, 2 * SF_SECTOR_SIZE), 1);
+    assert_int_equal(sf_host_flash_wear(chip, TWO_SECTORS, TWO_SECTORS), 1);
     assert_int_equal(chip->bytes_written, SIZE);
 }
 
