@@ -8,7 +8,7 @@
 /* P-256 keys in PEM files, and signing with them, over OpenSSL 3. Errors are numbers of
  * formats/err.h: IO and NOTFOUND for files, FORMAT for what is not a P-256 key, CRYPTO. */
 
-enum { P256_DER_MAX = 72, P256_KEY_FILE_MAX = 16384 };
+enum { P256_DER_MAX = 72 };
 
 struct p256_key {
     EVP_PKEY *pkey; /* counted; NULL after release */
@@ -30,6 +30,9 @@ int p256_key_load_public(struct p256_key *key, const char *path)
 /* A public key as 128 hex digits, x || y. RANGE for another length or digit, FORMAT for what is not
  * a point of the curve. */
 int p256_key_from_hex(struct p256_key *key, const char *hex) __attribute__((warn_unused_result));
+
+/* x || y as an OpenSSL key; NULL if that is no point of the curve. The caller frees it. */
+EVP_PKEY *p256_point_to_pkey(const uint8_t xy[SF_P256_KEY_SIZE]);
 
 void p256_key_release(struct p256_key *key);
 
