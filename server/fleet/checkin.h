@@ -63,8 +63,8 @@ struct checkin_decision {
     struct checkin_answer answer;
     int device_changed;
     struct device device; /* deployment_id is set by the store if `created` */
-    int ended_changed;
-    struct deployment ended; /* `current` as it is now */
+    int current_changed;
+    struct deployment current; /* the input's, as it is now */
     int created;
     struct deployment fresh; /* a new one, id 0; at most one active remains */
     unsigned event_count;

@@ -21,7 +21,7 @@ enum device_state { /* stored: append only */
 };
 const char *device_state_str(uint32_t state); /* "enrolled"; static */
 
-/* Conditions that are shown until somebody clears them (CLASS clears itself); bits. */
+/* Conditions that are shown until somebody clears them; bits. */
 enum device_alarm {
     DEVICE_ALARM_CLONE = 1 << 0,
     DEVICE_ALARM_COUNTER = 1 << 1, /* it knew a higher counter than the server */

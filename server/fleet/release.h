@@ -6,6 +6,7 @@
 
 #include "formats/image.h"
 #include "formats/manifest.h"
+#include "server/fleet/device.h"
 
 /* What may be published. Each check returns SF_OK, or an error with a whole sentence in `why` that
  * says what, where and what to do. Pure. */
