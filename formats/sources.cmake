@@ -10,7 +10,8 @@ set(SF_FORMATS_SOURCES
     formats/image.c
     formats/behaviour.c
     formats/verdict.c
-    formats/bootloader.c)
+    formats/bootloader.c
+    formats/esp_ota.c)
 list(APPEND SF_FORMATS_SOURCES
     formats/crypto.c
     formats/cbor.c
