@@ -1,4 +1,4 @@
-/* A small real ESP32-C3 firmware, freestanding: the stock bootloader boots it, esptool describes it.
+/* A small real ESP32-C3 firmware, freestanding: the stock bootloader boots it, esptool reads it.
  *
  * It is the demo's payload: its image has everything that an update is judged by: app_desc, the
  * updater record, segments in flash and RAM. It blinks GPIO 8 and says its version on UART0. What
@@ -77,7 +77,7 @@ enum {
     LED_PIN = 8,
 };
 
-static uint32_t blinks; /* in .bss: shows that start.S clears it */
+static uint32_t blinks;                    /* in .bss: shows that start.S clears it */
 static volatile uint32_t period = 4000000; /* in .data: a segment that the bootloader copies */
 
 /* Stands for fonts and web pages: gives the image the size of a small product. */
