@@ -1,0 +1,64 @@
+#ifndef CLI_CLIENT_H
+#define CLI_CLIENT_H
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cli/cli.h"
+#include "cli/config.h"
+
+/* The server's JSON API over HTTPS. The server's certificate is always verified; redirects are not
+ * followed. Requests that the server asked to repeat later, or that did not reach it, are repeated
+ * up to CLIENT_TRIES times. */
+
+enum {
+    CLIENT_TRIES = 3,
+    CLIENT_PATH_MAX = 1024,
+    CLIENT_ANSWER_MAX = 64 * 1024 * 1024,
+    CLIENT_PAGE = 200, /* objects a page of a list */
+};
+
+struct client {
+    CURL *curl;
+    struct config config;
+};
+
+/* Each function that returns int gives enum cli_exit, after a sentence. `config` NULL: the default
+ * file. Close in every case. */
+int client_open(struct client *client, const char *config) __attribute__((warn_unused_result));
+int client_open_with(struct client *client, const struct config *config)
+    __attribute__((warn_unused_result));
+void client_close(struct client *client);
+
+/* A path under /api/v1 with percent-encoded parts: client_path("products", name, NULL). */
+struct client_path {
+    char text[CLIENT_PATH_MAX];
+    int too_long;
+};
+struct client_path client_path(const char *first, ...) __attribute__((sentinel));
+/* Adds ?name=value or &name=value; a NULL value adds nothing. */
+void client_query(struct client_path *path, const char *name, const char *value);
+
+/* One request. `body` NULL: none; it is not consumed. On CLI_OK *answer is the server's JSON (NULL
+ * for 204), the caller's to drop; `answer` may be NULL. */
+int client_call(struct client *client, const char *method, const struct client_path *path,
+                const json_t *body, json_t **answer) __attribute__((warn_unused_result));
+
+/* PUTs bytes, with a progress bar on stderr if that is a terminal. */
+struct client_upload {
+    const char *label;
+    const uint8_t *data;
+    size_t len;
+};
+int client_put(struct client *client, const struct client_path *path,
+               const struct client_upload *upload, json_t **answer)
+    __attribute__((warn_unused_result));
+
+/* All objects of a paged list, at most `max`, as one array in {"items": [...], "next": ...}; `next`
+ * is null unless there are more. */
+int client_list(struct client *client, const struct client_path *path, size_t max, json_t **answer)
+    __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,75 @@
+/* Judging image files. */
+
+#include "cli/inspect.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/crypto_openssl.h"
+#include "base/uuid.h"
+#include "cli/out.h"
+
+int inspect_image(const uint8_t *data, size_t len, enum inspect_trailing trailing,
+                  struct inspect *out)
+{
+    memset(out, 0, sizeof *out);
+    const struct sf_crypto *crypto = crypto_openssl();
+    out->err = sf_sha256(crypto, data, len, out->digest);
+    if (out->err != SF_OK) {
+        return out->err;
+    }
+    out->err = sf_image_start(&out->image, crypto);
+    if (out->err != SF_OK) {
+        return out->err;
+    }
+    int fed = sf_image_feed(&out->image, data, len, &out->diag);
+    out->err = sf_image_end(&out->image, &out->diag);
+    out->err = fed != SF_OK ? fed : out->err;
+    if (out->err != SF_OK) {
+        return out->err;
+    }
+    out->err = sf_image_file_length(&out->image, &out->length, &out->diag);
+    if (out->err == SF_ERR_TRAILING && trailing == INSPECT_TRAILING_ALLOWED) {
+        out->length = out->image.length;
+        out->err = SF_OK;
+    }
+    return out->err;
+}
+
+struct inspect_name inspect_chip(uint16_t chip_id)
+{
+    struct inspect_name n;
+    const char *name = sf_chip_name(chip_id);
+    if (name) {
+        snprintf(n.text, sizeof n.text, "%s", name);
+    } else {
+        snprintf(n.text, sizeof n.text, "chip 0x%04x", chip_id);
+    }
+    return n;
+}
+
+json_t *inspect_desc_json(const struct sf_image_head *head)
+{
+    const struct sf_app_desc *d = &head->desc;
+    if (!head->has_desc) {
+        return json_null();
+    }
+    return json_pack("{s:o, s:o, s:I, s:o, s:o, s:o, s:o}", "version", out_json_text(d->version),
+                     "project", out_json_text(d->project_name), "secure_version",
+                     (json_int_t)d->secure_version, "date", out_json_text(d->date), "time",
+                     out_json_text(d->time), "idf_version", out_json_text(d->idf_ver), "elf_sha256",
+                     out_json_hex(d->app_elf_sha256, sizeof d->app_elf_sha256));
+}
+
+json_t *inspect_record_json(const struct sf_image_head *head)
+{
+    const struct sf_updater_record *r = &head->record;
+    char class_text[UUID_TEXT_SIZE];
+    if (!head->has_record) {
+        return json_null();
+    }
+    uuid_text(r->class_uuid, class_text);
+    return json_pack("{s:s, s:i, s:i, s:I, s:I}", "class_uuid", class_text, "record_version",
+                     r->record_version, "protocol_version", r->protocol_version, "library_version",
+                     (json_int_t)r->library_version, "flags", (json_int_t)r->flags);
+}
