@@ -75,7 +75,7 @@ static int check_app(const uint8_t *flash, const struct sf_image_head *head, str
 
 int flash_image_build(const uint8_t *app, size_t app_len, uint8_t *out, struct sf_diag *diag)
 {
-    struct sf_partition_table table = {.count = sizeof(layout) / sizeof(layout[0])};
+    struct sf_partition_table table = {.count = sizeof(layout) / sizeof(layout[0]), .has_md5 = 1};
     struct sf_image_head head;
     if (app_len > FLASH_IMAGE_SLOT_SIZE) {
         return sf_fail(diag, SF_ERR_NOSPC, FLASH_IMAGE_SLOT_SIZE, "larger than the app slot");

@@ -55,7 +55,7 @@ struct net {
     uint64_t received_bytes; /* of bodies, in total */
 };
 
-/* Errors: NET_MEMORY, IO (see errno). */
+/* The program must ignore SIGPIPE. Errors: NET_MEMORY, IO (see errno). */
 int net_open(struct net *n, const struct net_options *options) __attribute__((warn_unused_result));
 /* Every transfer must have ended or been cancelled. */
 void net_close(struct net *n);

@@ -320,12 +320,14 @@ static int check_request(struct vesp32 *v)
 /* One step of the application; fills `want` and returns 0 when it has to wait. */
 static int run_application(struct vesp32 *v, struct vesp32_want *want)
 {
-    if (v->now_ms >= v->hang_from_ms || v->behaviour.kind == SF_BEHAVIOUR_SILENT) {
+    if (v->now_ms >= v->hang_from_ms) {
         *want = want_wait(v, NEVER);
         return 0;
     }
     if (check_request(v)) {
-        *want = want_request(v);
+        /* a silent image's packets get lost: its request stays open until the engine gives up */
+        *want = v->behaviour.kind == SF_BEHAVIOUR_SILENT ? want_wait(v, v->request.deadline_ms)
+                                                         : want_request(v);
         return 0;
     }
     struct sf_action action = sf_engine_next(&v->engine, v->now_ms);
