@@ -9,6 +9,7 @@
 #include "base/crypto_openssl.h"
 #include "base/uuid.h"
 #include "formats/checkin.h"
+#include "formats/otadata.h"
 
 static const char secret[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 

@@ -125,6 +125,7 @@ class Tidy(unittest.TestCase):
 
     def test_tests_refuse_a_module_without_a_test(self):
         self.write("formats/a.c", "int a;\n")
+        self.write("formats/a.h", GUARD % "extern int a;")
         self.refuses("tests", "no test in tests/formats/ includes its header")
         self.write("tests/formats/a_test.c", '#include "formats/a.h"\n')
         self.accepts("tests")
