@@ -58,8 +58,7 @@ __attribute__((used, section(".rodata_desc"))) const struct app_desc app_desc = 
     .mmu_page_size = 16,
 };
 
-SUREFOOT_RECORD(DEMO_CLASS);
-SUREFOOT_BEHAVIOUR(DEMO_BEHAVIOUR, DEMO_BEHAVIOUR_PARAMETER);
+SUREFOOT_RECORD_AND_BEHAVIOUR(DEMO_BEHAVIOUR, DEMO_BEHAVIOUR_PARAMETER, DEMO_CLASS);
 
 /* ESP32-C3 Technical Reference Manual: GPIO 0x60004000, UART0 0x60000000, timer groups 0x6001f000
  * and 0x60020000, RTC 0x60008000. */
