@@ -26,12 +26,12 @@ start_server() {
 }
 
 make_product() {
-    export SUREFOOT_CONFIG="$work/config"
-    "$bin/surefoot" key new --out "$work/release.pem" >/dev/null
+    export XDG_CONFIG_HOME="$work/config"
+    "$bin/surefoot" key new "$work/release.pem" >/dev/null
     "$bin/surefoot" login "https://localhost:$server_port" --ca "$work/server/ca.pem" \
         --token-file "$work/server/admin-token" >/dev/null
     "$bin/surefoot" product create lamp --chip esp32c3 --vendor example.com --hw-revision A \
         --slot-size 0x1f0000 --release-key "$work/release.pem" --interval 3600 \
-        --enrol-token-file "$work/enrol-token" >/dev/null
+        --enrol-token "$work/enrol-token" >/dev/null
     class=$("$bin/surefoot" product show lamp --json | grep -o '"class_uuid": *"[^"]*"' | cut -d'"' -f4)
 }
