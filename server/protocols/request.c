@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "server/protocols/text.h"
 
 void request_refuse(struct request *r, const char *code, const char *fmt, ...)
@@ -189,7 +190,7 @@ int request_hex(struct request *r, const char *name, enum request_need need, uin
     if (text == NULL) {
         return 0;
     }
-    if (text_unhex(text, out, size) != 0) {
+    if (hex_decode(text, out, size) != 0) {
         request_refuse(r, "bad_field", "field '%s%s' must be %zu hex digits", r->where, name,
                        2 * size);
         return 0;
@@ -228,6 +229,26 @@ size_t request_array(struct request *r, const char *name, enum request_need need
         return 0;
     }
     return count;
+}
+
+const char *request_element(struct request *r, const char *name, size_t index)
+{
+    if (r->code != NULL) {
+        return NULL;
+    }
+    const json_t *element = json_array_get(json_object_get(r->object, name), index);
+    size_t len = json_string_length(element);
+    if (!json_is_string(element) || len < 1 || len > 255 ||
+        has_control(json_string_value(element), len)) {
+        request_refuse(r, "bad_field", "field '%s%s[%zu]' must be text of 1 to 255 characters",
+                       r->where, name, index);
+        return NULL;
+    }
+    char *copy = arena_strdup(r->x->arena, json_string_value(element));
+    if (copy == NULL) {
+        request_refuse(r, "too_large", "the request needs too much memory");
+    }
+    return copy;
 }
 
 /* Fields that nobody has asked for are mistakes of the caller: better told than ignored. */
@@ -351,6 +372,6 @@ json_t *json_hex(struct arena *a, const uint8_t *data, size_t len)
     if (text == NULL) {
         return NULL;
     }
-    text_hex(data, len, text);
+    hex_encode(data, len, text);
     return json_string(text);
 }

@@ -64,6 +64,8 @@ const uint8_t *request_base64(struct request *r, const char *name, size_t max_le
 
 /* Number of elements of an array of objects or texts, at most `max`; 0 if absent. */
 size_t request_array(struct request *r, const char *name, enum request_need need, size_t max);
+/* Element `index` of that array, a text of 1 to 255 bytes, or NULL after a complaint. */
+const char *request_element(struct request *r, const char *name, size_t index);
 /* Reads on inside element `index` of that array, an object, until request_leave(). */
 void request_enter(struct request *r, const char *name, size_t index);
 void request_leave(struct request *r);

@@ -3,45 +3,8 @@
 #include <string.h>
 #include <strings.h>
 
-static const char hex_digits[] = "0123456789abcdef";
 static const char base64_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-void text_hex(const uint8_t *data, size_t len, char *out)
-{
-    for (size_t i = 0; i < len; i++) {
-        out[2 * i] = hex_digits[data[i] >> 4];
-        out[2 * i + 1] = hex_digits[data[i] & 15];
-    }
-    out[2 * len] = '\0';
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-int text_unhex(const char *hex, uint8_t *out, size_t size)
-{
-    if (strlen(hex) != 2 * size) {
-        return -1;
-    }
-    for (size_t i = 0; i < size; i++) {
-        int high = hex_value(hex[2 * i]);
-        int low = hex_value(hex[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return -1;
-        }
-        out[i] = (uint8_t)(high << 4 | low);
-    }
-    return 0;
-}
 
 static int base64_value(char c)
 {

@@ -6,12 +6,6 @@
 
 /* Small conversions that the adapters share. No allocation. */
 
-/* Lower-case hex, NUL-terminated; `out` has 2 * len + 1 bytes. */
-void text_hex(const uint8_t *data, size_t len, char *out);
-
-/* Exactly `size` bytes from 2 * size hex digits of either case: 0, or -1. */
-int text_unhex(const char *hex, uint8_t *out, size_t size) __attribute__((warn_unused_result));
-
 /* Strict base64 with padding, no white space. Returns the length, or -1 (bad, or over `size`). */
 int32_t text_unbase64(const char *text, size_t text_len, uint8_t *out, size_t size)
     __attribute__((warn_unused_result));

@@ -1,34 +1,30 @@
 #include "server/protocols/upload.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 enum { READ_SIZE = 32768 };
 
-int refuse(struct refusal *why, const char *code, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    (void)vsnprintf(why->message, sizeof(why->message), fmt, args);
-    va_end(args);
-    why->code = code;
-    return -1;
-}
-
 static int refuse_image(struct refusal *why, int err, const struct sf_diag *diag)
 {
     if (err == SF_ERR_TRAILING) {
-        return refuse(why, "trailing_bytes",
+        return refuse(why, 422, "trailing_bytes",
                       "the file goes on behind the end of the image, from byte %zu on: %s. Upload "
                       "the image alone",
                       diag->offset, diag->why == NULL ? "" : diag->why);
     }
-    return refuse(why, "not_an_image", "the file is not an ESP32 app image: %s (byte %zu)%s%s",
+    return refuse(why, 422, "not_an_image", "the file is not an ESP32 app image: %s (byte %zu)%s%s",
                   sf_err_str(err), diag->offset, diag->why == NULL ? "" : ": ",
                   diag->why == NULL ? "" : diag->why);
+}
+
+int upload_open(const char *path, struct refusal *why)
+{
+    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return refuse(why, 503, "store_unavailable", "the upload cannot be read again: try again");
+    }
+    return fd;
 }
 
 static int feed_file(int fd, struct sf_image_parser *parser, uint32_t *size, struct sf_diag *diag)
@@ -88,13 +84,13 @@ int upload_open_manifest(struct sf_bytes envelope, const struct sf_public_key *k
     case SF_OK:
         return 0;
     case SF_ERR_KEY_UNKNOWN:
-        return refuse(why, "other_key",
+        return refuse(why, 422, "other_key",
                       "the manifest is not signed with the product's release key; sign it with "
                       "that key, or register the new one on the product");
     case SF_ERR_SIGNATURE:
-        return refuse(why, "bad_signature", "the manifest's signature does not verify");
+        return refuse(why, 422, "bad_signature", "the manifest's signature does not verify");
     default:
-        return refuse(why, "bad_manifest", "the manifest is refused: %s (byte %zu)%s%s",
+        return refuse(why, 422, "bad_manifest", "the manifest is refused: %s (byte %zu)%s%s",
                       sf_err_str(err), diag.offset, diag.why == NULL ? "" : ": ",
                       diag.why == NULL ? "" : diag.why);
     }

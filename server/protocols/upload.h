@@ -2,14 +2,13 @@
 #define PROTOCOLS_UPLOAD_H
 
 #include "server/fleet/release.h"
+#include "server/protocols/refusal.h"
 
 /* What an uploaded file is: parsed by the same code as the device uses. Whether it may be published
  * is decided by server/fleet/release.h. */
 
-struct refusal {
-    const char *code; /* static; NULL = none */
-    char message[RELEASE_WHY_SIZE];
-};
+/* Opens an uploaded file for reading: a descriptor, or -1 with the refusal. */
+int upload_open(const char *path, struct refusal *why) __attribute__((warn_unused_result));
 
 /* Parses the file `fd` from its beginning to its end and fills head and length; name and digest are
  * the caller's. 0, or -1 with the refusal: not an image, truncated, checksum, hash, trailing bytes.
@@ -24,9 +23,5 @@ int upload_open_manifest(struct sf_bytes envelope, const struct sf_public_key *k
 
 /* "other_chip" for SF_ERR_CHIP and so on: the API's code of a check that failed; static. */
 const char *upload_code(int err);
-
-/* Fills the refusal and returns -1. */
-int refuse(struct refusal *why, const char *code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
 
 #endif

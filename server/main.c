@@ -1,0 +1,354 @@
+/* surefootd: puts the parts together, runs them, takes them down in the reverse order. The only
+ * file that knows all the others. */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <openssl/crypto.h>
+
+#include "base/clock.h"
+#include "base/crypto_openssl.h"
+#include "base/disk.h"
+#include "base/log.h"
+#include "base/p256.h"
+#include "base/tls.h"
+#include "server/datadir.h"
+#include "server/http/http.h"
+#include "server/options.h"
+#include "server/protocols/document.h"
+#include "server/protocols/protocols.h"
+#include "server/scheduler.h"
+
+enum {
+    DRAIN_MS = 10000,
+    ERROR_SIZE = 512,
+    LISTEN_SIZE = OPTIONS_ADDRESS_MAX + 16,
+};
+
+struct server {
+    const struct options *options;
+    struct datadir data;
+    struct store *store;
+    struct artifacts *artifacts;
+    struct tls_identity identity;
+    struct tls_server *tls;
+    struct p256_signer signer[OPTIONS_LOOPS_MAX];
+    struct sf_signer sf_signer[OPTIONS_LOOPS_MAX];
+    unsigned signer_count;
+    struct stats stats;
+    struct protocols protocols;
+    struct http_server *http;
+    struct scheduler *scheduler;
+    char listen[LISTEN_SIZE];
+    char error[ERROR_SIZE]; /* a sentence, when a step fails */
+};
+
+static int fail(struct server *s, enum exit_code code, const char *fmt, const char *what)
+    __attribute__((format(printf, 3, 0)));
+static int fail(struct server *s, enum exit_code code, const char *fmt, const char *what)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    (void)snprintf(s->error, sizeof(s->error), fmt, what);
+#pragma GCC diagnostic pop
+    return (int)code;
+}
+
+/* Each step: EXIT_STOPPED to go on, or the exit code, with `error`. */
+
+static int open_data(struct server *s)
+{
+    if (datadir_open(&s->data, s->options->data, s->error, sizeof(s->error)) != 0) {
+        return EXIT_DATA;
+    }
+    return EXIT_STOPPED;
+}
+
+static int open_store(struct server *s)
+{
+    const struct store_options options = {.backend = STORE_SQLITE,
+                                          .readers = s->options->loops + 1};
+    int err = SF_OK;
+    char why[STORE_WHY_SIZE];
+    s->store = store_open(s->data.path, &options, &err, why);
+    return s->store == NULL ? fail(s, EXIT_DATABASE, "%s", why) : EXIT_STOPPED;
+}
+
+static int open_tls(struct server *s)
+{
+    s->identity = (struct tls_identity){
+        .dir = s->data.path, .hosts = s->options->host, .host_count = s->options->host_count};
+    char error[TLS_ERROR_MAX];
+    int change = tls_identity_ensure(&s->identity, clock_unix_s(), error);
+    if (change < 0) {
+        return fail(s, change == SF_ERR_STATE ? EXIT_OTHER : EXIT_DATA, "%s", error);
+    }
+    if (tls_server_open(&s->tls, s->data.path, error) < 0) {
+        return fail(s, EXIT_DATA, "%s", error);
+    }
+    return EXIT_STOPPED;
+}
+
+/* Loads the status key, making it on the first start. */
+static int load_status_key(struct server *s, struct p256_key *key)
+{
+    char path[PATH_MAX];
+    if (datadir_path(&s->data, "status-key.pem", path, sizeof(path)) != 0) {
+        return SF_ERR_RANGE;
+    }
+    int err = p256_key_load_private(key, path);
+    if (err == SF_ERR_NOTFOUND) {
+        p256_key_release(key);
+        err = p256_key_generate(key);
+        if (err == SF_OK) {
+            err = p256_key_save_private(key, path);
+        }
+    }
+    if (err != SF_OK || datadir_has(&s->data, "status-key.pub.pem")) {
+        return err;
+    }
+    if (datadir_path(&s->data, "status-key.pub.pem", path, sizeof(path)) != 0) {
+        return SF_ERR_RANGE;
+    }
+    return p256_key_save_public(key, path);
+}
+
+static int open_signers(struct server *s)
+{
+    struct p256_key key = {0};
+    int err = load_status_key(s, &key);
+    for (unsigned i = 0; i < s->options->loops && err == SF_OK; i++) {
+        err = p256_signer_init(&s->signer[i], &key);
+        if (err == SF_OK) {
+            s->sf_signer[i] = p256_signer_as_sf(&s->signer[i]);
+            s->signer_count++;
+        }
+    }
+    s->protocols.status_key = key.public_key;
+    p256_key_release(&key);
+    if (err != SF_OK) {
+        return fail(s, EXIT_DATA,
+                    "the status key status-key.pem in the data folder cannot be used:"
+                    " %s",
+                    sf_err_str(err));
+    }
+    return EXIT_STOPPED;
+}
+
+static int open_artifacts(struct server *s)
+{
+    char path[PATH_MAX];
+    if (datadir_path(&s->data, "artifacts", path, sizeof(path)) != 0) {
+        return fail(s, EXIT_DATA, "the name of the data folder '%s' is too long", s->data.path);
+    }
+    char error[ARTIFACTS_ERROR_MAX];
+    if (artifacts_open(&s->artifacts, path, error) < 0) {
+        return fail(s, EXIT_DATA, "%s", error);
+    }
+    return EXIT_STOPPED;
+}
+
+static void fill_protocols(struct server *s)
+{
+    struct protocols *p = &s->protocols;
+    p->store = s->store;
+    p->artifacts = s->artifacts;
+    p->crypto = crypto_openssl();
+    p->signer = s->sf_signer;
+    p->loop_count = s->options->loops;
+    p->stats = &s->stats;
+    p->version = SUREFOOT_VERSION;
+    p->now = clock_unix_s;
+    stats_init(&s->stats);
+}
+
+/* The token is on disk before the database knows it: see protocols.h. */
+static int first_token(struct server *s)
+{
+    int needs = protocols_needs_admin(&s->protocols);
+    if (needs == 0) {
+        return EXIT_STOPPED;
+    }
+    char text[PROTOCOLS_TOKEN_SIZE + 1];
+    char path[PATH_MAX];
+    struct api_token token;
+    int err = needs < 0 ? needs : protocols_make_token(&s->protocols, text, &token);
+    if (err == SF_OK) {
+        err = datadir_path(&s->data, "admin-token", path, sizeof(path)) == 0 ? SF_OK : SF_ERR_RANGE;
+    }
+    if (err == SF_OK) {
+        size_t len = strlen(text);
+        text[len] = '\n';
+        err = disk_write_atomic(path, 0600, text, len + 1);
+    }
+    if (err == SF_OK) {
+        err = protocols_add_token(&s->protocols, &token);
+    }
+    OPENSSL_cleanse(text, sizeof(text));
+    if (err != SF_OK) {
+        return fail(s, EXIT_DATA, "the first admin token cannot be made: %s", sf_err_str(err));
+    }
+    (void)printf("admin token made: %s (keep it secret)\n", path);
+    return EXIT_STOPPED;
+}
+
+static int open_http(struct server *s)
+{
+    const struct options *o = s->options;
+    const char *shape = strchr(o->address, ':') == NULL ? "%s:%u" : "[%s]:%u";
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    (void)snprintf(s->listen, sizeof(s->listen), shape, o->address, (unsigned)o->port);
+#pragma GCC diagnostic pop
+    struct http_config config = {
+        .listen = s->listen,
+        .tls = s->tls,
+        .hosts = o->host,
+        .host_count = o->host_count,
+        .spool_dir = artifacts_tmp_dir(s->artifacts),
+        .routes = protocols_routes(&config.route_count),
+        .ctx = &s->protocols,
+        .authorise = protocols_authorise,
+        .stats = &s->stats,
+        .loops = o->loops,
+    };
+    char error[HTTP_ERROR_MAX];
+    if (http_open(&s->http, &config, error) < 0 || http_start(s->http, error) < 0) {
+        return fail(s, EXIT_LISTEN, "%s", error);
+    }
+    return EXIT_STOPPED;
+}
+
+static int start_scheduler(struct server *s)
+{
+    const struct scheduler_config config = {
+        .store = s->store,
+        .reader = store_reader(s->store, s->options->loops),
+        .artifacts = s->artifacts,
+        .identity = &s->identity,
+        .tls = s->tls,
+    };
+    s->scheduler = scheduler_start(&config);
+    return s->scheduler == NULL ? fail(s, EXIT_OTHER, "%s", "no memory for the scheduler thread")
+                                : EXIT_STOPPED;
+}
+
+static int start(struct server *s)
+{
+    static int (*const steps[])(struct server *) = {
+        open_data, open_store, open_tls, open_signers, open_artifacts,
+    };
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        int code = steps[i](s);
+        if (code != EXIT_STOPPED) {
+            return code;
+        }
+    }
+    fill_protocols(s);
+    int code = first_token(s);
+    if (code == EXIT_STOPPED) {
+        code = open_http(s);
+    }
+    return code == EXIT_STOPPED ? start_scheduler(s) : code;
+}
+
+static void stop(struct server *s)
+{
+    atomic_store(&s->protocols.draining, 1);
+    if (s->http != NULL && http_drain(s->http, DRAIN_MS) != 0) {
+        log_warn("requests were still running when the time to stop had come");
+    }
+    scheduler_stop(s->scheduler);
+    store_close(s->store); /* after it no job can answer any more */
+    if (s->http != NULL) {
+        http_close(s->http);
+    }
+    if (s->tls != NULL) {
+        tls_server_close(s->tls);
+    }
+    if (s->artifacts != NULL) {
+        artifacts_close(s->artifacts);
+    }
+    for (unsigned i = 0; i < s->signer_count; i++) {
+        p256_signer_release(&s->signer[i]);
+    }
+    datadir_close(&s->data);
+}
+
+/* Says where everything is; programs that start surefootd read the last line. */
+static void print_banner(const struct server *s)
+{
+    const struct options *o = s->options;
+    const char *shape = strchr(o->address, ':') == NULL ? "" : "[";
+    (void)printf("surefootd %s\n", SUREFOOT_VERSION);
+    (void)printf("CA for devices and curl: %s/ca.pem\n", o->data);
+    (void)printf("status key for firmware: %s/status-key.pub.pem\n", o->data);
+    (void)printf("listening on https://%s%s%s:%u\n", shape, o->address, shape[0] ? "]" : "",
+                 http_port(s->http));
+    (void)fflush(stdout);
+}
+
+/* SIGTERM and SIGINT are waited for, not handled: every thread inherits the mask. */
+static int block_signals(sigset_t *waited)
+{
+    (void)sigemptyset(waited);
+    (void)sigaddset(waited, SIGTERM);
+    (void)sigaddset(waited, SIGINT);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+    return pthread_sigmask(SIG_BLOCK, waited, NULL);
+}
+
+static int run(const struct options *options)
+{
+    sigset_t waited;
+    if (block_signals(&waited) != 0) {
+        return EXIT_OTHER;
+    }
+    (void)umask(077);
+    struct server *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        return EXIT_OTHER;
+    }
+    s->options = options;
+    s->data.lock_fd = -1;
+    int code = start(s);
+    if (code == EXIT_STOPPED) {
+        print_banner(s);
+        int signal_number = 0;
+        (void)sigwait(&waited, &signal_number);
+        log_info("stopping", LOG_INT("signal", signal_number));
+    } else {
+        (void)fprintf(stderr, "surefootd: %s\n", s->error);
+    }
+    stop(s);
+    free(s);
+    return code;
+}
+
+int main(int argc, char *argv[])
+{
+    struct options options;
+    if (options_parse(&options, argc, (const char *const *)argv) != 0) {
+        (void)fprintf(stderr, "surefootd: %s\n", options.error);
+        return EXIT_USAGE;
+    }
+    switch (options.mode) {
+    case MODE_HELP:
+        (void)fputs(options_help, stdout);
+        return EXIT_STOPPED;
+    case MODE_VERSION:
+        (void)printf("surefootd %s\n", SUREFOOT_VERSION);
+        return EXIT_STOPPED;
+    case MODE_PRINT_ROUTES:
+        return protocols_document(stdout) == 0 ? EXIT_STOPPED : EXIT_OTHER;
+    case MODE_RUN:
+        break;
+    }
+    return run(&options);
+}

@@ -1,0 +1,204 @@
+/* Who calls, and what that allows.
+ *
+ * Invariants
+ *  1. A credential is looked up or compared by its SHA-256, the device's in constant time.
+ *  2. Unknown, wrong and revoked are answered alike, so nothing can be probed. */
+#include "server/protocols/auth.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "server/protocols/common.h"
+#include "server/protocols/text.h"
+
+enum { FIRST_TOKEN_DAYS = 365, SECRET_TEXT_MAX = 128, TOKEN_PAGE = 64 };
+
+const struct scope scopes[SCOPE_COUNT] = {
+    {"viewer", ROLE_VIEWER},
+    {"publisher", ROLE_VIEWER | ROLE_PUBLISHER},
+    {"operator", ROLE_VIEWER | ROLE_OPERATOR},
+    {"approver", ROLE_VIEWER | ROLE_APPROVER},
+    {"admin", ROLE_VIEWER | ROLE_PUBLISHER | ROLE_OPERATOR | ROLE_APPROVER | ROLE_ADMIN},
+};
+
+const struct scope *scope_find(const char *name)
+{
+    for (unsigned i = 0; i < SCOPE_COUNT; i++) {
+        if (strcmp(scopes[i].name, name) == 0) {
+            return &scopes[i];
+        }
+    }
+    return NULL;
+}
+
+const char *scope_name(unsigned roles)
+{
+    for (unsigned i = 0; i < SCOPE_COUNT; i++) {
+        if (scopes[i].roles == roles) {
+            return scopes[i].name;
+        }
+    }
+    return "custom";
+}
+
+int token_usable(const struct api_token *token, int64_t now)
+{
+    return token->revoked_at == 0 && (token->expires_at == 0 || now < token->expires_at);
+}
+
+static int answer_401(struct exchange *x, const char *message)
+{
+    answer_header(x, "WWW-Authenticate", "Bearer");
+    exchange_fail(x, 401, "unauthorized", "%s", message);
+    return EXCHANGE_ANSWERED;
+}
+
+static int authorise_token(struct exchange *x, struct protocols *p, const char *secret)
+{
+    uint8_t digest[SF_SHA256_SIZE];
+    struct api_token token;
+    size_t len = strnlen(secret, SECRET_TEXT_MAX + 1);
+    int err = len > SECRET_TEXT_MAX ? SF_ERR_NOTFOUND : sf_sha256(p->crypto, secret, len, digest);
+    if (err == SF_OK) {
+        err = store_token_find(reader_of(x, p), digest, &token);
+    }
+    if (err == SF_ERR_NOTFOUND || (err == SF_OK && !token_usable(&token, p->now()))) {
+        return answer_401(x, "this API token is unknown, revoked or expired: log in with another");
+    }
+    x->who = err == SF_OK ? arena_strdup(x->arena, token.name) : NULL;
+    if (x->who == NULL) {
+        answer_store_error(x, err == SF_OK ? SF_ERR_NOMEM : err);
+        return EXCHANGE_ANSWERED;
+    }
+    x->who_id = token.id;
+    x->roles |= token.roles;
+    return 0;
+}
+
+/* "<id>.<secret>": ids have no dot. */
+static const char *split_credential(const char *bearer, char id[SF_DEVICE_ID_MAX + 1])
+{
+    const char *dot = strchr(bearer, '.');
+    if (dot == NULL || dot == bearer || dot - bearer > SF_DEVICE_ID_MAX) {
+        return NULL;
+    }
+    memcpy(id, bearer, (size_t)(dot - bearer));
+    id[dot - bearer] = '\0';
+    return sf_device_id_valid(id) ? dot + 1 : NULL;
+}
+
+static int authorise_device(struct exchange *x, struct protocols *p, const char *bearer)
+{
+    char id[SF_DEVICE_ID_MAX + 1];
+    const char *secret = split_credential(bearer, id);
+    size_t len = secret == NULL ? 0 : strnlen(secret, SECRET_TEXT_MAX + 1);
+    struct device_login *login = arena_alloc(x->arena, sizeof(*login));
+    int err = login == NULL ? SF_ERR_NOMEM : SF_ERR_UNAUTHORIZED;
+    if (login != NULL && len > 0 && len <= SECRET_TEXT_MAX) {
+        err = sf_sha256(p->crypto, secret, len, login->secret_digest);
+        if (err == SF_OK) {
+            err = store_device_view(reader_of(x, p), id, &login->view);
+        }
+        if (err == SF_OK) {
+            err = device_authenticate(&login->view.device, login->secret_digest);
+        }
+    }
+    switch (err) {
+    case SF_OK:
+        x->who = login->view.device.id;
+        x->who_id = login->view.device.row;
+        x->roles |= ROLE_DEVICE;
+        x->handler_data = login;
+        return 0;
+    case SF_ERR_QUARANTINED:
+        exchange_fail(x, 403, "quarantined",
+                      "this credential waits until an operator approves the device");
+        return EXCHANGE_ANSWERED;
+    case SF_ERR_UNAUTHORIZED:
+    case SF_ERR_NOTFOUND:
+        return answer_401(x, "this device credential is unknown or revoked");
+    default:
+        answer_store_error(x, err);
+        return EXCHANGE_ANSWERED;
+    }
+}
+
+int protocols_authorise(struct exchange *x, void *ctx)
+{
+    struct protocols *p = ctx;
+    unsigned wanted = x->route->roles;
+    if ((wanted & ROLE_ANYONE) != 0) {
+        return 0;
+    }
+    const char *secret = text_bearer(exchange_header(x, "authorization"));
+    if (secret == NULL) {
+        return answer_401(x, "this needs a credential: Authorization: Bearer <token>");
+    }
+    int result = (wanted & ROLE_DEVICE) != 0 ? authorise_device(x, p, secret)
+                                             : authorise_token(x, p, secret);
+    if (result == 0 && (x->roles & wanted) == 0) {
+        exchange_fail(x, 403, "forbidden", "token '%s' of scope %s may not do this", x->who,
+                      scope_name(x->roles & ~(unsigned)ROLE_ANYONE));
+        return EXCHANGE_ANSWERED;
+    }
+    return result;
+}
+
+/* Whether somebody can log in as administrator. */
+static int has_admin(struct store_reader *r, int64_t now)
+{
+    struct api_token page[TOKEN_PAGE];
+    int64_t after = 0;
+    int count = 0;
+    do {
+        count = store_token_list(r, after, page, TOKEN_PAGE);
+        for (int i = 0; i < count; i++) {
+            if (token_usable(&page[i], now) && (page[i].roles & ROLE_ADMIN) != 0) {
+                return 1;
+            }
+            after = page[i].id;
+        }
+    } while (count == TOKEN_PAGE);
+    return count < 0 ? count : 0;
+}
+
+static int add_first(struct store_tx *tx, void *arg)
+{
+    struct api_token *token = arg;
+    int err = store_token_add(tx, token);
+    if (err == SF_ERR_EXISTS) { /* an earlier one has expired or was revoked */
+        (void)snprintf(token->name, sizeof(token->name), "admin-%lld",
+                       (long long)token->created_at);
+        err = store_token_add(tx, token);
+    }
+    if (err < 0) {
+        return err;
+    }
+    struct audit_row audit = {
+        .at = token->created_at, .who = "surefootd", .action = "token.create"};
+    (void)snprintf(audit.object, sizeof(audit.object), "%s", token->name);
+    return store_audit_add(tx, &audit);
+}
+
+int protocols_needs_admin(struct protocols *p)
+{
+    int has = has_admin(store_reader(p->store, 0), p->now());
+    return has < 0 ? has : !has;
+}
+
+int protocols_make_token(struct protocols *p, char text[PROTOCOLS_TOKEN_SIZE],
+                         struct api_token *token)
+{
+    int64_t now = p->now();
+    *token = (struct api_token){.name = "admin",
+                                .roles = scopes[SCOPE_ADMIN].roles,
+                                .created_at = now,
+                                .expires_at = now + FIRST_TOKEN_DAYS * 86400LL};
+    return secret_make(p->crypto, "sft_", text, token->digest);
+}
+
+int protocols_add_token(struct protocols *p, struct api_token *token)
+{
+    return store_run(p->store, add_first, token);
+}

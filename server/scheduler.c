@@ -1,0 +1,261 @@
+/* Invariants
+ *  1. Each task does a bounded batch at a time, so the writer is never blocked for long.
+ *  2. A failed task is logged and tried again at its next time; it never ends the server.
+ *  3. Bytes of an artifact go after the database has forgotten them, never before. */
+#include "server/scheduler.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+    DAY_S = 86400,
+    BATCH = 256,
+    BATCHES_MAX = 64, /* in one pass; the rest waits for the next */
+    FIRST_MS = 20000,
+};
+
+void scheduler_renew_certificate(const struct scheduler_config *c, int64_t now_unix_s)
+{
+    char error[TLS_ERROR_MAX];
+    int change = tls_identity_ensure(c->identity, now_unix_s, error);
+    if (change < 0) {
+        log_error("the certificate cannot be renewed", LOG_TEXT("error", error));
+        return;
+    }
+    /* also without a new certificate: session-ticket keys should not live long */
+    if (tls_server_reload(c->tls, error) < 0) {
+        log_error("the certificate cannot be loaded", LOG_TEXT("error", error));
+    } else if (change == TLS_RENEWED) {
+        log_info("certificate renewed");
+    }
+}
+
+struct expiry {
+    int64_t now;
+    int count;
+};
+
+static int run_expire(struct store_tx *tx, void *arg)
+{
+    struct expiry *e = arg;
+    e->count = store_deployment_expire(tx, e->now, BATCH);
+    return e->count < 0 ? e->count : SF_OK;
+}
+
+void scheduler_expire(const struct scheduler_config *c, int64_t now_unix_s)
+{
+    struct expiry e = {.now = now_unix_s};
+    for (int i = 0; i < BATCHES_MAX; i++) {
+        int err = store_run(c->store, run_expire, &e);
+        if (err != SF_OK) {
+            log_warn("deployments cannot be timed out", LOG_TEXT("error", sf_err_name(err)));
+        }
+        if (err != SF_OK || e.count < BATCH) {
+            return;
+        }
+    }
+}
+
+static const struct retention retention = {
+    .history_s = (int64_t)KEEP_HISTORY_DAYS * DAY_S,
+    .audit_s = (int64_t)KEEP_AUDIT_DAYS * DAY_S,
+    .deployments_s = (int64_t)KEEP_DEPLOYMENTS_DAYS * DAY_S,
+    .revoked_devices_s = (int64_t)KEEP_REVOKED_DEVICES_DAYS * DAY_S,
+    .uptime_s = (int64_t)KEEP_UPTIME_DAYS * DAY_S,
+    .batch = BATCH,
+};
+
+struct pruning {
+    int64_t now;
+    struct prune_result result;
+};
+
+static int run_prune(struct store_tx *tx, void *arg)
+{
+    struct pruning *p = arg;
+    return store_prune(tx, &retention, p->now, &p->result);
+}
+
+static int full_batch(const struct prune_result *r)
+{
+    return r->history >= BATCH || r->audit >= BATCH || r->deployments >= BATCH ||
+           r->devices >= BATCH || r->uptime >= BATCH || r->tokens >= BATCH;
+}
+
+void scheduler_prune(const struct scheduler_config *c, int64_t now_unix_s)
+{
+    for (int i = 0; i < BATCHES_MAX; i++) {
+        struct pruning p = {.now = now_unix_s};
+        int err = store_run(c->store, run_prune, &p);
+        if (err != SF_OK) {
+            log_warn("old rows cannot be removed", LOG_TEXT("error", sf_err_name(err)));
+        }
+        if (err != SF_OK || !full_batch(&p.result)) {
+            return;
+        }
+    }
+}
+
+static int run_forget(struct store_tx *tx, void *arg)
+{
+    const struct artifact *row = arg;
+    return store_artifact_remove(tx, row->id);
+}
+
+/* Uploads that no release came to name. */
+static void collect_unused(const struct scheduler_config *c, int64_t older_than)
+{
+    struct artifact row;
+    for (int i = 0; i < BATCH; i++) {
+        if (store_artifact_unused(c->reader, older_than, &row, 1) != 1) {
+            return;
+        }
+        int err = store_run(c->store, run_forget, &row);
+        if (err == SF_OK) {
+            err = artifacts_remove(c->artifacts, row.digest);
+        }
+        if (err != SF_OK && err != SF_ERR_NOTFOUND) {
+            log_warn("an unused image cannot be removed", LOG_TEXT("error", sf_err_name(err)));
+            return;
+        }
+    }
+}
+
+struct strays {
+    const struct scheduler_config *c;
+    int64_t older_than;
+    unsigned count;
+    uint8_t digest[BATCH][ARTIFACT_DIGEST_SIZE];
+};
+
+static int note_stray(const struct artifact_file *file, void *ctx)
+{
+    struct strays *s = ctx;
+    struct artifact row;
+    if (file->stored_at < s->older_than &&
+        store_artifact_find(s->c->reader, file->sha256, &row) == SF_ERR_NOTFOUND) {
+        memcpy(s->digest[s->count++], file->sha256, ARTIFACT_DIGEST_SIZE);
+    }
+    return s->count == BATCH;
+}
+
+/* Files whose upload was stored but never acknowledged: the process was killed in between. */
+static void collect_strays(const struct scheduler_config *c, int64_t older_than)
+{
+    struct strays *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        return;
+    }
+    s->c = c;
+    s->older_than = older_than;
+    if (artifacts_list(c->artifacts, note_stray, s) < 0) {
+        log_warn("the artifacts cannot be listed");
+    }
+    for (unsigned i = 0; i < s->count; i++) {
+        if (artifacts_remove(c->artifacts, s->digest[i]) < 0) {
+            log_warn("a stray file cannot be removed");
+        }
+    }
+    free(s);
+}
+
+void scheduler_collect(const struct scheduler_config *c, int64_t now_unix_s)
+{
+    collect_unused(c, now_unix_s - (int64_t)KEEP_UNUSED_ARTIFACTS_DAYS * DAY_S);
+    collect_strays(c, now_unix_s - (int64_t)KEEP_STRAY_FILES_DAYS * DAY_S);
+}
+
+static const struct task {
+    void (*run)(const struct scheduler_config *c, int64_t now_unix_s);
+    int64_t every_ms;
+} tasks[] = {
+    {scheduler_expire, 60 * 1000},
+    {scheduler_prune, 3600 * 1000},
+    {scheduler_collect, 3600 * 1000},
+    {scheduler_renew_certificate, 6 * 3600 * 1000},
+};
+enum { TASK_COUNT = sizeof(tasks) / sizeof(tasks[0]) };
+
+struct scheduler {
+    struct scheduler_config config;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    int stopping;
+    int64_t due_ms[TASK_COUNT]; /* monotonic */
+};
+
+/* Waits until `until_ms` or scheduler_stop(): 1 = go on, 0 = stop. */
+static int wait_until(struct scheduler *s, int64_t until_ms)
+{
+    const struct timespec until = {.tv_sec = until_ms / 1000,
+                                   .tv_nsec = (until_ms % 1000) * 1000000};
+    (void)pthread_mutex_lock(&s->lock);
+    while (!s->stopping && clock_mono_ms() < until_ms) {
+        (void)pthread_cond_timedwait(&s->wake, &s->lock, &until);
+    }
+    int go_on = !s->stopping;
+    (void)pthread_mutex_unlock(&s->lock);
+    return go_on;
+}
+
+static void *loop(void *arg)
+{
+    struct scheduler *s = arg;
+    for (;;) {
+        unsigned next = 0;
+        for (unsigned i = 1; i < TASK_COUNT; i++) {
+            next = s->due_ms[i] < s->due_ms[next] ? i : next;
+        }
+        if (!wait_until(s, s->due_ms[next])) {
+            return NULL;
+        }
+        tasks[next].run(&s->config, clock_unix_s());
+        s->due_ms[next] = clock_mono_ms() + tasks[next].every_ms;
+    }
+}
+
+struct scheduler *scheduler_start(const struct scheduler_config *config)
+{
+    struct scheduler *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        return NULL;
+    }
+    s->config = *config;
+    for (unsigned i = 0; i < TASK_COUNT; i++) {
+        s->due_ms[i] = clock_mono_ms() + FIRST_MS; /* also when restarts are frequent */
+    }
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_mutex_init(&s->lock, NULL);
+    (void)pthread_cond_init(&s->wake, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    if (pthread_create(&s->thread, NULL, loop, s) != 0) {
+        (void)pthread_cond_destroy(&s->wake);
+        (void)pthread_mutex_destroy(&s->lock);
+        free(s);
+        return NULL;
+    }
+    return s;
+}
+
+void scheduler_stop(struct scheduler *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    s->stopping = 1;
+    (void)pthread_cond_signal(&s->wake);
+    (void)pthread_mutex_unlock(&s->lock);
+    (void)pthread_join(s->thread, NULL);
+    (void)pthread_cond_destroy(&s->wake);
+    (void)pthread_mutex_destroy(&s->lock);
+    free(s);
+}

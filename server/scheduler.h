@@ -1,0 +1,42 @@
+#ifndef SCHEDULER_H
+#define SCHEDULER_H
+
+#include "base/tls.h"
+#include "server/artifacts/artifacts.h"
+#include "server/store/store.h"
+
+/* What surefootd does by itself, on one thread: renew the certificate, time deployments out, forget
+ * what its retention has passed, collect uploads that no release names. */
+
+enum { /* how long things are kept, in days; documented in docs/operations.md */
+       KEEP_HISTORY_DAYS = 400,
+       KEEP_AUDIT_DAYS = 1100,
+       KEEP_DEPLOYMENTS_DAYS = 400,
+       KEEP_REVOKED_DEVICES_DAYS = 90,
+       KEEP_UPTIME_DAYS = 90,
+       KEEP_UNUSED_ARTIFACTS_DAYS = 7, /* uploaded, but named by no release */
+       KEEP_STRAY_FILES_DAYS = 1,      /* stored, but unknown to the database */
+};
+
+struct scheduler_config {
+    struct store *store;
+    struct store_reader *reader; /* the scheduler's own */
+    struct artifacts *artifacts;
+    const struct tls_identity *identity;
+    struct tls_server *tls;
+};
+
+struct scheduler;
+
+/* NULL without memory or thread. */
+struct scheduler *scheduler_start(const struct scheduler_config *config);
+/* Waits for the task that runs. NULL is fine. */
+void scheduler_stop(struct scheduler *s);
+
+/* One pass of every task at `now`, for tests and for the thread itself. */
+void scheduler_renew_certificate(const struct scheduler_config *c, int64_t now_unix_s);
+void scheduler_expire(const struct scheduler_config *c, int64_t now_unix_s);
+void scheduler_prune(const struct scheduler_config *c, int64_t now_unix_s);
+void scheduler_collect(const struct scheduler_config *c, int64_t now_unix_s);
+
+#endif
