@@ -42,7 +42,7 @@ void dump_boot(struct dump *dump);
 
 /* Why nothing boots: the table's error or the decision's reason; for people. */
 struct dump_reason {
-    char text[224];
+    char text[256];
 };
 struct dump_reason dump_none_reason(const struct dump *dump);
 
