@@ -1,0 +1,350 @@
+/* otadata: the only file that writes it (formats/otadata.h has the bytes, docs/formats.md the why).
+ *
+ * 1. An entry counts as empty until its first half, which has the seq, is whole: the sector is
+ *    erased, the second half (state, crc) programmed and read back, then the first.
+ * 2. While an entry names the running slot it is not touched, except to mark it, and then only if
+ *    the other entry or a factory image that verifies is a way back.
+ * 3. An entry for a trial is written only after the trial record is stored. */
+#include <string.h>
+
+#include "device/engine_private.h"
+
+enum { HALF = SF_OTADATA_ENTRY_SIZE / 2, NO_WAY = SF_BOOT_NONE };
+
+int sf_commit_read(const struct sf_config *config, struct sf_otadata_entry entry[2])
+{
+    const struct sf_flash *f = config->flash;
+    if (config->otadata_offset == 0) {
+        return SF_ERR_NO_OTADATA;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t bytes[SF_OTADATA_ENTRY_SIZE];
+        if (f->read(f->ctx, config->otadata_offset + i * SF_OTADATA_SECTOR_SIZE, bytes,
+                    sizeof(bytes)) != SF_OK) {
+            return SF_ERR_FLASH_READ;
+        }
+        sf_otadata_decode(bytes, &entry[i]);
+    }
+    return SF_OK;
+}
+
+static int program(const struct sf_config *config, uint32_t address, const uint8_t *data,
+                   size_t len)
+{
+    const struct sf_flash *f = config->flash;
+    uint8_t back[SF_OTADATA_ENTRY_SIZE];
+    if (f->write(f->ctx, address, data, len) != SF_OK) {
+        return SF_ERR_FLASH_WRITE;
+    }
+    if (f->read(f->ctx, address, back, len) != SF_OK) {
+        return SF_ERR_FLASH_READ;
+    }
+    return memcmp(back, data, len) == 0 ? SF_OK : SF_ERR_READ_BACK;
+}
+
+static int erase_sector(const struct sf_config *config, unsigned sector)
+{
+    const struct sf_flash *f = config->flash;
+    const uint32_t address = config->otadata_offset + sector * SF_OTADATA_SECTOR_SIZE;
+    return f->erase(f->ctx, address, SF_OTADATA_SECTOR_SIZE) == SF_OK ? SF_OK : SF_ERR_FLASH_ERASE;
+}
+
+static int write_entry(const struct sf_config *config, unsigned sector,
+                       const struct sf_otadata_entry *entry)
+{
+    const uint32_t address = config->otadata_offset + sector * SF_OTADATA_SECTOR_SIZE;
+    uint8_t bytes[SF_OTADATA_ENTRY_SIZE];
+
+    sf_otadata_encode(entry, bytes);
+    int err = erase_sector(config, sector);
+    if (err != SF_OK) {
+        return err;
+    }
+    if (config->flash->write_size > HALF) { /* the flash programs all 32 bytes as one */
+        err = program(config, address, bytes, sizeof(bytes));
+    } else {
+        err = program(config, address + HALF, bytes + HALF, HALF);
+        if (err == SF_OK) {
+            err = program(config, address, bytes, HALF);
+        }
+    }
+    if (err != SF_OK) {
+        (void)erase_sector(config, sector); /* leave nothing that half looks like an entry */
+    }
+    return err;
+}
+
+/* 1 if a valid entry names the slot; SF_BOOT_FACTORY is named by none. */
+static int names(const struct sf_config *config, const struct sf_otadata_entry *entry, int slot)
+{
+    return slot >= 0 && config->slot_count > 0 && sf_otadata_valid(entry) &&
+           sf_otadata_slot(entry, config->slot_count) == (unsigned)slot;
+}
+
+/* 1 if the running slot is the one that otadata says to boot. */
+int sf_commit_runs_boot_slot(const struct sf_config *config, const struct sf_otadata_entry entry[2])
+{
+    const int active = sf_otadata_active(entry);
+    if (active >= 0) {
+        return names(config, &entry[active], config->running_slot);
+    }
+    return config->running_slot == (config->factory.size != 0 ? SF_BOOT_FACTORY : 0);
+}
+
+/* ota_state of the entry that names the running slot, whatever the state: an aborted image can run
+ * where there is nothing else. UNDEFINED if there is none. */
+uint32_t sf_commit_running_state(const struct sf_config *config,
+                                 const struct sf_otadata_entry entry[2])
+{
+    uint32_t state = SF_OTA_UNDEFINED;
+    uint32_t best = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        const struct sf_otadata_entry *e = &entry[i];
+        if (config->running_slot >= 0 && e->ota_seq != SF_OTA_SEQ_EMPTY && e->ota_seq > best &&
+            e->crc == sf_otadata_crc(e->ota_seq) &&
+            sf_otadata_slot(e, config->slot_count) == (unsigned)config->running_slot) {
+            best = e->ota_seq;
+            state = e->ota_state;
+        }
+    }
+    return state;
+}
+
+/* The slot for the next update: the next one behind the running slot. A factory image that runs
+ * beside a slot that otadata names leaves that one alone, if there is another. */
+int sf_commit_target(const struct sf_config *config)
+{
+    struct sf_otadata_entry entry[2];
+    const unsigned count = config->slot_count;
+    if (count == 0 || (count == 1 && config->running_slot == 0)) {
+        return SF_ERR_NO_SLOT;
+    }
+    if (config->running_slot >= 0) {
+        return (int)(((unsigned)config->running_slot + 1) % count);
+    }
+    const int err = sf_commit_read(config, entry);
+    const int active = err == SF_OK ? sf_otadata_active(entry) : -1;
+    return active < 0 ? 0 : (int)((sf_otadata_slot(&entry[active], count) + 1) % count);
+}
+
+struct plan {
+    struct sf_otadata_switch change;
+    int is_repair; /* names the running slot first; plan again after it */
+};
+
+/* What to write so that `target` boots next and the running slot stays the way back. Entry `keep`,
+ * which names the running slot, stays; the other one is worth nothing beside it, even if it is the
+ * active one (the bootloader fell back from it), so it counts as blank. */
+static int plan_switch(const struct sf_config *config, unsigned target, struct plan *out)
+{
+    const struct sf_otadata_entry blank = sf_otadata_make(SF_OTA_SEQ_EMPTY, SF_OTA_UNDEFINED);
+    struct sf_otadata_entry entry[2];
+    const int err = sf_commit_read(config, entry);
+    if (err != SF_OK) {
+        return err;
+    }
+    const int active = sf_otadata_active(entry);
+    int keep = -1;
+    for (int i = 0; i < 2; i++) {
+        if (names(config, &entry[i], config->running_slot) && (keep < 0 || i == active)) {
+            keep = i;
+        }
+    }
+    out->is_repair = 0;
+    if (keep >= 0) {
+        entry[1 - keep] = blank;
+    } else if (config->running_slot >= 0) {
+        out->is_repair = 1;
+        return sf_otadata_plan_switch(entry, (unsigned)config->running_slot, config->slot_count,
+                                      SF_OTA_UNDEFINED, &out->change);
+    } else if (active >= 0 && names(config, &entry[active], (int)target)) {
+        entry[active] = blank;
+    }
+    return sf_otadata_plan_switch(entry, target, config->slot_count, SF_OTA_NEW, &out->change);
+}
+
+static int arm_trial(struct sf_core *c, uint32_t ota_seq)
+{
+    struct sf_record_trial *t = &c->trial;
+    *t = (struct sf_record_trial){
+        .open = 1,
+        .kind = c->deploy.kind,
+        .slot = c->deploy.slot,
+        .ota_seq = ota_seq,
+        .counter = c->deploy.counter,
+        .attempt = sf_outcome_attempt(c, c->deploy.counter),
+        .length = c->deploy.image_size,
+        .fingerprint = c->deploy.fingerprint,
+    };
+    memcpy(t->digest, c->deploy.target.image_digest, SF_SHA256_SIZE);
+    return sf_record_save(c->config->store, SF_RECORD_TRIAL, t);
+}
+
+static int raise_floor(struct sf_core *c)
+{
+    if (c->deploy.kind != SF_TRIAL_INSTALL) {
+        return SF_OK; /* going back leaves the floor where it is */
+    }
+    struct sf_record_floor floor = c->floor;
+    floor.seq = c->deploy.target.seq;
+    floor.epoch = c->deploy.target.epoch;
+    memcpy(floor.manifest_digest, c->deploy.target.manifest_digest, SF_SHA256_SIZE);
+    const int err = sf_record_save(c->config->store, SF_RECORD_FLOOR, &floor);
+    if (err == SF_OK) {
+        c->floor = floor;
+    }
+    return err;
+}
+
+/* The last look: is the answer fresh, does the application agree, is the image still the one that
+ * was hashed? */
+static enum sf_event check_again(struct sf_core *c, uint64_t now_ms)
+{
+    const struct sf_platform *p = c->config->platform;
+    uint32_t fingerprint = 0;
+    if (now_ms - c->answered_ms > SF_COMMIT_FRESH_MS) {
+        return SF_EVENT_ASK;
+    }
+    if (p->may_update_now != NULL && p->may_update_now(p->ctx) != SF_OK) {
+        c->last_error = SF_ERR_NOT_NOW;
+        return SF_EVENT_ASK;
+    }
+    int err = sf_install_fingerprint(c, c->deploy.slot, c->deploy.image_size, &fingerprint);
+    if (err == SF_OK && fingerprint != c->deploy.fingerprint) {
+        err = SF_ERR_CHANGED;
+        c->held.complete = 0;
+        c->held.bytes = 0;
+    }
+    return sf_core_note(c, err) == SF_OK ? SF_EVENT_NONE : SF_EVENT_FAILED;
+}
+
+static int write_plan(struct sf_core *c)
+{
+    struct plan plan;
+    int err = plan_switch(c->config, c->deploy.slot, &plan);
+    if (err == SF_OK && !plan.is_repair) {
+        err = arm_trial(c, plan.change.entry.ota_seq);
+    }
+    if (err == SF_OK) {
+        err = write_entry(c->config, plan.change.sector, &plan.change.entry);
+    }
+    if (err != SF_OK) {
+        /* In flash the trial record stays armed: should the entry be there after all, the next boot
+         * is a trial; if not, it is forgotten then. */
+        c->trial.open = 0;
+        return err;
+    }
+    c->step = plan.is_repair ? c->step : (uint8_t)(c->step + 1);
+    return SF_OK;
+}
+
+enum sf_event sf_commit_step(struct sf_core *c, uint64_t now_ms)
+{
+    enum { CHECK, FLOOR, ENTRY, DONE };
+    int err = SF_OK;
+
+    switch (c->step) {
+    case CHECK: {
+        const enum sf_event event = check_again(c, now_ms);
+        c->step = FLOOR;
+        if (event != SF_EVENT_NONE) {
+            return event;
+        }
+        break;
+    }
+    case FLOOR:
+        err = raise_floor(c);
+        c->step = ENTRY;
+        break;
+    default:
+        err = write_plan(c);
+        break;
+    }
+    if (sf_core_note(c, err) != SF_OK) {
+        return SF_EVENT_FAILED;
+    }
+    return c->step == DONE ? SF_EVENT_OK : SF_EVENT_NONE;
+}
+
+static int bootable(const struct sf_config *config, int slot)
+{
+    const struct sf_platform *p = config->platform;
+    return sf_install_map(config, slot) != NULL &&
+           (p->slot_bootable == NULL || p->slot_bootable(p->ctx, slot) == SF_OK);
+}
+
+/* Where the device would be without the live entry: the other entry's slot, the factory, NO_WAY. */
+static int way_back(const struct sf_config *config, const struct sf_otadata_entry entry[2],
+                    int live)
+{
+    const struct sf_otadata_entry *other = &entry[1 - live];
+    if (sf_otadata_valid(other) && !names(config, other, config->running_slot)) {
+        const int slot = (int)sf_otadata_slot(other, config->slot_count);
+        if (bootable(config, slot)) {
+            return slot;
+        }
+    }
+    return config->running_slot != SF_BOOT_FACTORY && bootable(config, SF_BOOT_FACTORY)
+               ? SF_BOOT_FACTORY
+               : NO_WAY;
+}
+
+/* The live entry, which must name the running slot: its sector, or SF_ERR_STATE. */
+static int read_live(const struct sf_config *config, struct sf_otadata_entry entry[2])
+{
+    const int err = sf_commit_read(config, entry);
+    if (err != SF_OK) {
+        return err;
+    }
+    const int live = sf_otadata_active(entry);
+    return live >= 0 && names(config, &entry[live], config->running_slot) ? live : SF_ERR_STATE;
+}
+
+/* Marks the running slot VALID. As ESP-IDF does, in the live sector, if there is a way back should
+ * power fail in between; else beside it, with a higher seq. */
+int sf_commit_mark_valid(const struct sf_config *config)
+{
+    struct sf_otadata_entry entry[2];
+    const int live = read_live(config, entry);
+    if (live < 0) {
+        return live;
+    }
+    if (entry[live].ota_state == SF_OTA_VALID) {
+        return SF_OK;
+    }
+    const uint32_t seq = entry[live].ota_seq;
+    if (way_back(config, entry, live) != NO_WAY || seq >= SF_OTA_SEQ_EMPTY - config->slot_count) {
+        const struct sf_otadata_entry valid = sf_otadata_make(seq, SF_OTA_VALID);
+        return write_entry(config, (unsigned)live, &valid);
+    }
+    const struct sf_otadata_entry twin = sf_otadata_make(seq + config->slot_count, SF_OTA_VALID);
+    return write_entry(config, (unsigned)(1 - live), &twin);
+}
+
+/* SF_BACK_INVALIDATE is what ESP-IDF's esp_ota_mark_app_invalid_rollback does. SF_BACK_SWITCH does
+ * not rely on the bootloader heeding the state: it makes the other slot the newer one. */
+int sf_commit_go_back(const struct sf_config *config, enum sf_back how)
+{
+    struct sf_otadata_entry entry[2];
+    const int live = read_live(config, entry);
+    if (live < 0) {
+        return live == SF_ERR_STATE ? SF_ERR_ROLLBACK_FAILED : live;
+    }
+    const int way = way_back(config, entry, live);
+    if (way == NO_WAY) {
+        return SF_ERR_ROLLBACK_FAILED;
+    }
+    if (how == SF_BACK_INVALIDATE) {
+        const struct sf_otadata_entry invalid =
+            sf_otadata_make(entry[live].ota_seq, SF_OTA_INVALID);
+        return write_entry(config, (unsigned)live, &invalid);
+    }
+    if (way == SF_BOOT_FACTORY) { /* it boots when neither entry is left; the live one goes last */
+        const int err = erase_sector(config, (unsigned)(1 - live));
+        return err == SF_OK ? erase_sector(config, (unsigned)live) : err;
+    }
+    struct sf_otadata_switch change;
+    const int err =
+        sf_otadata_plan_switch(entry, (unsigned)way, config->slot_count, SF_OTA_VALID, &change);
+    return err == SF_OK ? write_entry(config, change.sector, &change.entry) : err;
+}

@@ -1,0 +1,320 @@
+#ifndef SF_ENGINE_PRIVATE_H
+#define SF_ENGINE_PRIVATE_H
+
+#include <assert.h>
+
+#include "device/engine.h"
+#include "device/records.h"
+#include "formats/manifest.h"
+#include "surefoot/surefoot.h"
+
+/* What the files of device/ share: the engine's memory, its states and events, and the steps that
+ * the table of engine.c names. */
+
+/* States; docs/engine-states.md shows the table as a picture. */
+#define SF_STATE_MAP(X)                                                       \
+    X(START, WORK)         /* load the records, find out what this boot is */ \
+    X(MEASURE, WORK)       /* length and digest of the running image */       \
+    X(IDLE, WAIT)          /* until the next contact */                       \
+    X(ENROL, REQUEST)      /* tell the server our secret's digest */          \
+    X(CHECKIN, REQUEST)    /* on the interval */                              \
+    X(CHECKIN_JUDGE, WORK) /* verify status and manifest */                   \
+    X(GATE, WORK)          /* what can be judged before the first byte */     \
+    X(FETCH, REQUEST)      /* image bytes into the other slot */              \
+    X(FETCH_WAIT, WAIT)    /* backoff before the download goes on */          \
+    X(FETCH_ASK, REQUEST)  /* check-in between two ranges */                  \
+    X(FETCH_JUDGE, WORK)                                                      \
+    X(HASH, WORK)   /* the whole slot, read back */                           \
+    X(ASK, REQUEST) /* check-in right before the commit */                    \
+    X(ASK_JUDGE, WORK)                                                        \
+    X(ASK_WAIT, WAIT)                                                         \
+    X(COMMIT, WORK) /* floor, trial record, otadata */                        \
+    X(REBOOT, REBOOT)                                                         \
+    X(TRIAL, WAIT)        /* between two polls of the self-tests */           \
+    X(TRIAL_STEP, WORK)   /* poll, judge, ask */                              \
+    X(TRIAL_ASK, REQUEST) /* check-in of the trial */                         \
+    X(TRIAL_JUDGE, WORK)                                                      \
+    X(CONFIRM, WORK)                                                          \
+    X(GO_BACK, WORK) /* end the trial by switching back */
+
+enum sf_state {
+#define X(name, kind) SF_STATE_##name,
+    SF_STATE_MAP(X)
+#undef X
+        SF_STATE_COUNT,
+};
+
+enum sf_event {
+    SF_EVENT_NONE, /* nothing yet: stay */
+    SF_EVENT_OK,
+    SF_EVENT_FAILED, /* core.error says why */
+    SF_EVENT_TIMER,
+    SF_EVENT_ENROL,   /* the server does not know our secret yet */
+    SF_EVENT_TRIAL,   /* this boot is a trial */
+    SF_EVENT_INSTALL, /* the status names an image to install or to go back to */
+    SF_EVENT_REFUSED, /* what the status names does not pass verification */
+    SF_EVENT_HELD,    /* the other slot holds the image already */
+    SF_EVENT_LOST,    /* the connection broke: go on later where it stopped */
+    SF_EVENT_ASK,     /* a check-in is due */
+    SF_EVENT_DROP,    /* server or application withdraw the update */
+    SF_EVENT_BACK,    /* the trial failed */
+};
+
+/* Times and sizes of one request. */
+struct sf_exchange {
+    const char *path;
+    const char *authorization;
+    const uint8_t *body;
+    uint16_t body_len;
+    uint16_t received; /* bytes of a check-in's answer */
+    int16_t got_head;
+    int16_t http_status;
+    int err;              /* why we stopped it */
+    int64_t left;         /* bytes of the body still announced; -1 = not known */
+    uint64_t deadline_ms; /* of the whole request */
+    uint64_t stall_at_ms;
+    uint32_t retry_after_s;
+};
+
+/* The update in progress. */
+struct sf_deployment {
+    uint8_t active;
+    uint8_t kind;   /* SF_TRIAL_INSTALL or SF_TRIAL_ROLL_BACK */
+    uint8_t slot;   /* where to */
+    uint8_t erased; /* something of that slot was erased for it */
+    uint8_t restarts;
+    uint8_t losses; /* in a row, without a new sector */
+    uint32_t image_size;
+    uint32_t max_secure_version;
+    uint32_t fingerprint; /* of the image as hashed */
+    uint64_t counter;
+    uint64_t give_up_ms; /* total timer */
+    struct sf_target target;
+};
+
+/* What the slot that an update goes to holds, as far as this boot knows. */
+struct sf_held {
+    uint8_t slot; /* SF_NO_WIRE_SLOT = nothing known */
+    uint8_t complete;
+    uint32_t length; /* of the whole image */
+    uint32_t bytes;  /* of it in flash */
+    uint8_t digest[SF_SHA256_SIZE];
+    char etag[SF_ETAG_MAX + 1];
+};
+
+struct sf_core {
+    const struct sf_config *config;
+    uint64_t start_ms;
+    uint64_t wait_until_ms;
+    uint8_t state; /* enum sf_state */
+    uint8_t step;  /* within a state that does its work in several */
+    uint8_t poked_cancel;
+    uint8_t runs_boot_slot;
+    uint8_t good_known;    /* the running image is in the GOOD record */
+    uint8_t outcome_sent;  /* the check-in under way carries the outcome */
+    uint8_t contact_fails; /* in a row */
+    uint8_t deploy_fails;  /* in a row, of one counter */
+    uint8_t ask_fails;
+    uint8_t hashing;
+    uint8_t test_passed; /* bit per self-test */
+    uint8_t test_failed; /* index + 1 */
+    int error;
+    int last_error; /* for people */
+
+    /* who */
+    uint8_t boot_id[SF_BOOT_ID_SIZE];
+    uint8_t nonce[SF_NONCE_SIZE];
+    char authorization[7 + SF_DEVICE_ID_MAX + 1 + SF_SECRET_HEX_SIZE + 1];
+
+    /* what runs */
+    uint32_t running_state;
+    uint32_t running_length;
+    uint32_t running_fingerprint;
+    uint8_t running_digest[SF_SHA256_SIZE];
+
+    /* what the server said last */
+    uint64_t answered_ms;
+    uint32_t answered; /* check-ins in this boot */
+    uint32_t interval_s;
+    int64_t signed_time;
+    uint64_t not_before_ms; /* the next deployment */
+    uint64_t ask_at_ms;     /* next check-in of a download or trial */
+    uint64_t poll_at_ms;    /* next poll of the self-tests */
+
+    /* download */
+    uint32_t offset; /* bytes received, the sector buffer's included */
+    uint32_t window_bytes;
+    uint64_t window_end_ms;
+
+    /* hash of a slot, in steps */
+    struct sf_sha256 hash;
+    uint32_t hash_offset;
+    uint32_t hash_length;
+
+    struct sf_exchange exchange;
+    struct sf_deployment deploy;
+    struct sf_held held;
+    char path[SF_MANIFEST_URI_MAX + 1];
+
+    /* records, as stored */
+    struct sf_record_trial trial;
+    struct sf_record_failed failed;
+    struct sf_record_floor floor;
+    struct sf_record_out out;
+    struct sf_record_good good;
+    struct sf_record_boot boot;
+    uint8_t enrolled;
+} __attribute__((may_alias));
+_Static_assert(sizeof(struct sf_core) <= sizeof(struct sf_engine), "engine.h's opaque size");
+
+/* The sector buffer's uses; never two at once. */
+union sf_scratch {
+    uint8_t sector[SF_SECTOR_SIZE];
+    struct {
+        uint8_t body[SF_CHECKIN_REQUEST_MAX];
+        struct sf_checkin checkin;
+    } ask;
+    struct {
+        uint8_t body[SF_CHECKIN_ANSWER_MAX];
+        struct sf_checkin_answer parts;
+        struct sf_status status;
+        struct sf_manifest manifest;
+    } answer;
+    struct {
+        uint8_t bytes[SF_IMAGE_HEAD_SIZE];
+        struct sf_image_head head;
+    } judge;
+} __attribute__((may_alias));
+_Static_assert(sizeof(union sf_scratch) == SF_SECTOR_SIZE, "everything fits in one sector");
+
+static inline union sf_scratch *sf_scratch(const struct sf_core *c)
+{
+    return (union sf_scratch *)(void *)c->config->sector_buffer;
+}
+
+static inline uint8_t sf_wire_slot(int slot)
+{
+    return slot < 0 ? (uint8_t)SF_WIRE_SLOT_FACTORY : (uint8_t)slot;
+}
+
+/* Counts one more, and no further than a byte goes. */
+static inline void sf_count(uint8_t *n)
+{
+    *n = (uint8_t)(*n < UINT8_MAX ? *n + 1 : *n);
+}
+
+/* Bounds, with their reasons in engine.c and pace.c. */
+enum {
+    SF_PROGRESS_STEP = 64 * 1024, /* bytes between two progress records */
+    SF_COMMIT_FRESH_MS = 10 * 60 * 1000,
+    SF_SOFT_ATTEMPTS = 3,
+    SF_TEXT_TEST_NAME = 24,
+};
+
+/* engine.c */
+void sf_core_event(struct sf_core *c, enum sf_event event, uint64_t now_ms);
+int sf_core_note(struct sf_core *c, int err); /* remembers last_error; returns err */
+enum sf_phase sf_core_phase(const struct sf_core *c);
+
+/* pace.c: how long to wait */
+struct sf_pace {
+    uint32_t base_ms;
+    uint32_t cap_ms;
+};
+uint32_t sf_pace_random(const struct sf_core *c, uint32_t max);
+/* Full jitter: between a small minimum and min(cap, base * 2^fails). */
+uint32_t sf_pace_backoff_ms(const struct sf_core *c, const struct sf_pace *pace, unsigned fails);
+uint32_t sf_pace_retry_after_ms(struct sf_core *c);
+uint32_t sf_pace_interval_ms(const struct sf_core *c);
+uint32_t sf_pace_config(uint32_t value, uint32_t fallback, uint32_t max);
+uint32_t sf_pace_interval_bound_s(uint32_t seconds);
+uint32_t sf_pace_stall_ms(const struct sf_core *c);
+uint32_t sf_pace_request_ms(const struct sf_core *c);
+uint32_t sf_pace_download_ms(const struct sf_core *c);
+uint32_t sf_pace_trial_ms(const struct sf_config *config);
+int sf_pace_contact_now(struct sf_core *c, uint64_t now_ms);
+int sf_pace_contact_on_interval(struct sf_core *c, uint64_t now_ms);
+int sf_pace_contact_later(struct sf_core *c, uint64_t now_ms);
+int sf_pace_ask_later(struct sf_core *c, uint64_t now_ms);
+
+/* exchange.c: enrolment and check-in */
+void sf_exchange_begin(struct sf_core *c, const char *path, uint32_t timeout_ms, uint64_t now_ms);
+int sf_exchange_identity(struct sf_core *c);
+int sf_exchange_build_enrol(struct sf_core *c, uint64_t now_ms);
+int sf_exchange_build_checkin(struct sf_core *c, uint64_t now_ms);
+int sf_exchange_http_error(const struct sf_response_head *head); /* SF_OK for 200, 204, 206 */
+int sf_exchange_head(struct sf_core *c, const struct sf_response_head *head);
+int32_t sf_exchange_body(struct sf_core *c, const uint8_t *data, size_t len);
+int sf_exchange_end(struct sf_core *c, int err);
+int sf_exchange_enrolled(struct sf_core *c, uint64_t now_ms);
+
+/* judge.c: what an answered check-in means here */
+enum sf_event sf_judge_checkin(struct sf_core *c, uint64_t now_ms);
+enum sf_event sf_judge_same(struct sf_core *c, uint64_t now_ms);
+enum sf_event sf_judge_trial(struct sf_core *c, uint64_t now_ms);
+int sf_judge_missed(struct sf_core *c, uint64_t now_ms); /* a check-in failed */
+
+/* trust.c */
+int sf_trust_status(const struct sf_core *c, const struct sf_status *status);
+int sf_trust_expired(const struct sf_core *c, const struct sf_status *status);
+int sf_trust_manifest(const struct sf_core *c, const struct sf_target *target,
+                      const struct sf_manifest *manifest);
+int sf_trust_head(const struct sf_core *c, const struct sf_image_head *head);
+
+/* outcome.c: what is told about a deployment, and what it means for the next attempt */
+int sf_outcome_failed(struct sf_core *c, uint64_t now_ms);  /* core.error ended the deployment */
+int sf_outcome_dropped(struct sf_core *c, uint64_t now_ms); /* withdrawn */
+int sf_outcome_store(struct sf_core *c, const struct sf_outcome *outcome);
+uint32_t sf_outcome_attempt(const struct sf_core *c, uint64_t counter);
+int sf_outcome_refused(const struct sf_core *c, uint64_t counter);
+
+/* install.c: the slot's bytes */
+const struct sf_slot_map *sf_install_map(const struct sf_config *config, int slot);
+int sf_install_read_head(const struct sf_core *c, int slot);
+int sf_install_judge_head(const struct sf_core *c);
+int sf_install_sector(struct sf_core *c, uint32_t offset, uint32_t len);
+int sf_install_fingerprint(const struct sf_core *c, int slot, uint32_t length, uint32_t *out);
+int sf_install_length(const struct sf_core *c, int slot, uint32_t *length_out);
+enum sf_event sf_install_gate(struct sf_core *c, uint64_t now_ms);
+int sf_install_hash_begin(struct sf_core *c, uint64_t now_ms);
+/* One step; SF_EVENT_OK once `digest` is there. */
+enum sf_event sf_install_hash_step(struct sf_core *c, int slot, uint8_t digest[SF_SHA256_SIZE]);
+void sf_install_hash_abandon(struct sf_core *c);
+enum sf_event sf_install_hash(struct sf_core *c, uint64_t now_ms);
+enum sf_event sf_install_measure(struct sf_core *c, uint64_t now_ms);
+const struct sf_good_image *sf_install_good(const struct sf_core *c, int slot);
+int sf_install_remember_good(struct sf_core *c);
+
+/* fetch.c */
+int sf_fetch_build(struct sf_core *c, uint64_t now_ms);
+int sf_fetch_head(struct sf_core *c, const struct sf_response_head *head, uint64_t now_ms);
+int32_t sf_fetch_body(struct sf_core *c, const uint8_t *data, size_t len, uint64_t now_ms);
+int sf_fetch_check(struct sf_core *c, uint64_t now_ms);
+uint64_t sf_fetch_deadline(const struct sf_core *c);
+enum sf_event sf_fetch_end(struct sf_core *c, int err, uint64_t now_ms);
+int sf_fetch_back_off(struct sf_core *c, uint64_t now_ms);
+
+/* commit.c: otadata */
+int sf_commit_read(const struct sf_config *config, struct sf_otadata_entry entry[2]);
+int sf_commit_runs_boot_slot(const struct sf_config *config,
+                             const struct sf_otadata_entry entry[2]);
+uint32_t sf_commit_running_state(const struct sf_config *config,
+                                 const struct sf_otadata_entry entry[2]);
+int sf_commit_target(const struct sf_config *config); /* slot for the next update, or NO_SLOT */
+enum sf_event sf_commit_step(struct sf_core *c, uint64_t now_ms);
+int sf_commit_mark_valid(const struct sf_config *config);
+/* Switches away from the running slot. SF_ERR_ROLLBACK_FAILED: there is no way back. */
+enum sf_back { SF_BACK_INVALIDATE, SF_BACK_SWITCH };
+int sf_commit_go_back(const struct sf_config *config, enum sf_back how);
+
+/* trial.c */
+enum sf_event sf_trial_start(struct sf_core *c, uint64_t now_ms);
+int sf_trial_begin(struct sf_core *c, uint64_t now_ms);
+int sf_trial_wait(struct sf_core *c, uint64_t now_ms);
+int sf_trial_poll(struct sf_core *c, uint64_t now_ms);
+enum sf_event sf_trial_step(struct sf_core *c, uint64_t now_ms);
+int sf_trial_missed(struct sf_core *c, uint64_t now_ms);
+enum sf_event sf_trial_confirm(struct sf_core *c, uint64_t now_ms);
+enum sf_event sf_trial_go_back(struct sf_core *c, uint64_t now_ms);
+
+#endif

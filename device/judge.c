@@ -1,0 +1,249 @@
+/* What an answered check-in means here: verify the status, take from it what always counts, then
+ * see which update it wants.
+ *
+ * 1. Nothing of an answer is used before its signature and its binding to this very request hold.
+ * 2. A counter is stored before it is acted upon. */
+#include <string.h>
+
+#include "device/engine_private.h"
+
+enum {
+    TIME_STORE_S = 24 * 60 * 60
+}; /* the signed time is stored once a day: polls cost no write */
+
+static int store_floor(struct sf_core *c, const struct sf_status *status)
+{
+    const int counter_is_new = status->counter > c->floor.counter;
+    const int day_is_new =
+        status->time > c->floor.time && status->time - c->floor.time > TIME_STORE_S;
+    if (!counter_is_new && !day_is_new) {
+        return SF_OK;
+    }
+    struct sf_record_floor floor = c->floor;
+    floor.counter = status->counter;
+    if (status->time > floor.time) {
+        floor.time = status->time;
+    }
+    const int err = sf_record_save(c->config->store, SF_RECORD_FLOOR, &floor);
+    if (err == SF_OK) {
+        c->floor = floor;
+    }
+    return err;
+}
+
+static void take_acknowledgement(struct sf_core *c, const struct sf_status *status)
+{
+    /* Only what this very request carried can have been acknowledged by its answer. */
+    if (c->outcome_sent && status->outcome_ack == c->out.outcome.counter) {
+        c->out.acknowledged = 1;
+        (void)sf_core_note(c, sf_record_save(c->config->store, SF_RECORD_OUT, &c->out));
+    }
+}
+
+/* A trial missed only the server. Does the image before it reach it? */
+static int decide_no_server(struct sf_core *c, int reached)
+{
+    if (!c->failed.undecided || c->trial.open) {
+        return SF_OK;
+    }
+    c->failed.undecided = 0;
+    c->failed.refused = (uint8_t)reached;
+    int err = sf_record_save(c->config->store, SF_RECORD_FAILED, &c->failed);
+    if (err == SF_OK && !reached && !c->out.acknowledged) {
+        static const char text[] = "nor does the image before it";
+        memcpy(c->out.outcome.text, text, sizeof(text));
+        err = sf_record_save(c->config->store, SF_RECORD_OUT, &c->out);
+    }
+    return err;
+}
+
+/* An image flashed by cable, or by another updater and accepted there, is known good once the
+ * server has answered it. */
+static void note_good(struct sf_core *c)
+{
+    const uint32_t state = c->running_state;
+    if (c->good_known || c->trial.open || !c->runs_boot_slot || c->running_length == 0 ||
+        (state != SF_OTA_VALID && state != SF_OTA_UNDEFINED)) {
+        return;
+    }
+    if (sf_core_note(c, sf_install_remember_good(c)) == SF_OK) {
+        c->good_known = 1;
+    }
+}
+
+/* Decodes and verifies the answer in the sector buffer and takes what always counts. */
+static int accept(struct sf_core *c, uint64_t now_ms)
+{
+    union sf_scratch *s = sf_scratch(c);
+    struct sf_public_key key;
+    const struct sf_bytes in = {s->answer.body, c->exchange.received};
+
+    int err = sf_checkin_answer_decode(in, &s->answer.parts, NULL);
+    if (err == SF_OK) {
+        err = sf_public_key_init(&key, c->config->crypto, c->config->status_key);
+    }
+    if (err == SF_OK) {
+        err = sf_status_open(s->answer.parts.status, &key, c->config->crypto, &s->answer.status,
+                             NULL);
+    }
+    if (err == SF_OK) {
+        err = sf_trust_status(c, &s->answer.status);
+    }
+    if (err == SF_OK) {
+        err = store_floor(c, &s->answer.status);
+    }
+    if (err == SF_OK) {
+        err = decide_no_server(c, 1);
+    }
+    if (err != SF_OK) {
+        return err;
+    }
+    const struct sf_status *status = &s->answer.status;
+    take_acknowledgement(c, status);
+    note_good(c);
+    c->answered++;
+    c->answered_ms = now_ms;
+    c->contact_fails = 0;
+    c->ask_fails = 0;
+    c->interval_s =
+        status->next_checkin_s == 0 ? 0 : sf_pace_interval_bound_s(status->next_checkin_s);
+    c->signed_time = status->time > c->signed_time ? status->time : c->signed_time;
+    return SF_OK;
+}
+
+int sf_judge_missed(struct sf_core *c, uint64_t now_ms)
+{
+    if (decide_no_server(c, 0) != SF_OK) {
+        c->last_error = SF_ERR_STORE;
+    }
+    return sf_pace_contact_later(c, now_ms);
+}
+
+static void begin_deployment(struct sf_core *c, const struct sf_status *status)
+{
+    if (c->deploy.counter != status->counter) {
+        c->deploy_fails = 0;
+    }
+    c->deploy = (struct sf_deployment){
+        .active = 1,
+        .kind = status->action == SF_STATUS_ROLL_BACK ? SF_TRIAL_ROLL_BACK : SF_TRIAL_INSTALL,
+        .slot = SF_NO_WIRE_SLOT,
+        .counter = status->counter,
+        .max_secure_version = status->max_secure_version,
+        .target = status->target,
+    };
+    c->ask_fails = 0;
+}
+
+/* Verifies the manifest that came with the status, and takes from it what the download needs. */
+static int open_manifest(struct sf_core *c)
+{
+    union sf_scratch *s = sf_scratch(c);
+    const struct sf_bytes envelope = s->answer.parts.manifest;
+    const struct sf_manifest *m = &s->answer.manifest;
+    struct sf_public_key key;
+
+    if (envelope.len == 0 || envelope.len != c->deploy.target.manifest_size) {
+        return SF_ERR_NOT_NAMED;
+    }
+    int err = sf_public_key_init(&key, c->config->crypto, c->config->release_key);
+    if (err == SF_OK) {
+        err = sf_manifest_open(envelope, &key, c->config->crypto, &s->answer.manifest, NULL);
+    }
+    if (err == SF_OK) {
+        err = sf_trust_manifest(c, &c->deploy.target, m);
+    }
+    if (err == SF_OK) {
+        memcpy(c->path, m->uri, sizeof(c->path));
+        c->deploy.image_size = m->image_size;
+    }
+    return err;
+}
+
+static enum sf_event begin_install(struct sf_core *c, const struct sf_status *status)
+{
+    if (sf_trust_expired(c, status)) {
+        c->last_error = SF_ERR_EXPIRED;
+        return SF_EVENT_OK;
+    }
+    begin_deployment(c, status);
+    return sf_core_note(c, open_manifest(c)) == SF_OK ? SF_EVENT_INSTALL : SF_EVENT_REFUSED;
+}
+
+/* Back to the one image that is known good and still in another slot. */
+static enum sf_event begin_roll_back(struct sf_core *c, const struct sf_status *status)
+{
+    begin_deployment(c, status);
+    for (unsigned i = 0; i < c->good.count; i++) {
+        const struct sf_good_image *g = &c->good.image[i];
+        if (g->slot < c->config->slot_count && g->slot != sf_wire_slot(c->config->running_slot) &&
+            memcmp(g->digest, status->target.image_digest, SF_SHA256_SIZE) == 0) {
+            c->deploy.slot = g->slot;
+            c->deploy.image_size = g->length;
+            return SF_EVENT_INSTALL;
+        }
+    }
+    (void)sf_core_note(c, SF_ERR_ROLLBACK_FAILED);
+    return SF_EVENT_REFUSED;
+}
+
+enum sf_event sf_judge_checkin(struct sf_core *c, uint64_t now_ms)
+{
+    if (sf_core_note(c, accept(c, now_ms)) != SF_OK) {
+        return SF_EVENT_FAILED;
+    }
+    const struct sf_status *status = &sf_scratch(c)->answer.status;
+    const int wants = status->action == SF_STATUS_INSTALL || status->action == SF_STATUS_ROLL_BACK;
+    if (!wants || !status->has_target ||
+        memcmp(status->target.image_digest, c->running_digest, SF_SHA256_SIZE) == 0) {
+        return SF_EVENT_OK;
+    }
+    if (sf_outcome_refused(c, status->counter)) {
+        c->last_error = SF_ERR_REFUSED;
+        return SF_EVENT_OK;
+    }
+    if (now_ms < c->not_before_ms && c->deploy.counter == status->counter) {
+        return SF_EVENT_OK; /* backing off after a failure of the same */
+    }
+    return status->action == SF_STATUS_INSTALL ? begin_install(c, status)
+                                               : begin_roll_back(c, status);
+}
+
+/* In the middle of an update: does the server still want the same? */
+enum sf_event sf_judge_same(struct sf_core *c, uint64_t now_ms)
+{
+    c->ask_at_ms = 0;
+    if (sf_core_note(c, accept(c, now_ms)) != SF_OK) {
+        return SF_EVENT_FAILED;
+    }
+    const struct sf_status *status = &sf_scratch(c)->answer.status;
+    const int rolls_back = c->deploy.kind == SF_TRIAL_ROLL_BACK;
+    const int action = rolls_back ? SF_STATUS_ROLL_BACK : SF_STATUS_INSTALL;
+    const struct sf_target *t = &status->target;
+    const int same_image =
+        status->has_target &&
+        memcmp(t->image_digest, c->deploy.target.image_digest, SF_SHA256_SIZE) == 0;
+    const int same_manifest =
+        rolls_back ||
+        memcmp(t->manifest_digest, c->deploy.target.manifest_digest, SF_SHA256_SIZE) == 0;
+
+    if (status->action != action || !same_image || !same_manifest) {
+        const int other =
+            status->action == SF_STATUS_INSTALL || status->action == SF_STATUS_ROLL_BACK;
+        (void)sf_core_note(c, other ? SF_ERR_SUPERSEDED : SF_ERR_CANCELLED);
+        return SF_EVENT_DROP;
+    }
+    if (!rolls_back && sf_trust_expired(c, status)) {
+        (void)sf_core_note(c, SF_ERR_EXPIRED);
+        return SF_EVENT_FAILED;
+    }
+    c->deploy.counter = status->counter;
+    c->deploy.max_secure_version = status->max_secure_version;
+    return SF_EVENT_OK;
+}
+
+enum sf_event sf_judge_trial(struct sf_core *c, uint64_t now_ms)
+{
+    /* Whatever the status wants waits until the trial has ended. */
+    return sf_core_note(c, accept(c, now_ms)) == SF_OK ? SF_EVENT_OK : SF_EVENT_FAILED;
+}

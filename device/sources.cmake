@@ -1,0 +1,13 @@
+# One list for every build: CMake here, the ESP-IDF component, the Arduino package.
+set(SF_DEVICE_SOURCES
+    device/commit.c
+    device/engine.c
+    device/exchange.c
+    device/fetch.c
+    device/install.c
+    device/judge.c
+    device/outcome.c
+    device/pace.c
+    device/records.c
+    device/trial.c
+    device/trust.c)

@@ -1,0 +1,102 @@
+/* What binds a status and a manifest to this device and to each other (docs/formats.md). The
+ * signatures have been verified before anything here looks.
+ *
+ * 1. Nothing here changes state. */
+#include <string.h>
+
+#include "device/engine_private.h"
+
+enum { SEQ_JUMP_MAX = 1 << 20 }; /* a stolen key must not use up the sequence numbers */
+
+/* Errors: NONCE, NOT_THIS_DEVICE, CLASS, UNSUPPORTED (root version or epoch), COUNTER. */
+int sf_trust_status(const struct sf_core *c, const struct sf_status *status)
+{
+    uint8_t device_digest[SF_SHA256_SIZE];
+
+    if (!sf_equal_constant_time(status->nonce, c->nonce, SF_NONCE_SIZE)) {
+        return SF_ERR_NONCE;
+    }
+    const int err = sf_sha256(c->config->crypto, c->config->device_id, strlen(c->config->device_id),
+                              device_digest);
+    if (err != SF_OK) {
+        return err;
+    }
+    if (memcmp(status->device_digest, device_digest, SF_SHA256_SIZE) != 0) {
+        return SF_ERR_NOT_THIS_DEVICE;
+    }
+    if (memcmp(status->class_uuid, c->config->class_uuid, SF_UUID_SIZE) != 0) {
+        return SF_ERR_CLASS;
+    }
+    if (status->root_version != 0 || (status->has_target && status->target.epoch != 0)) {
+        return SF_ERR_UNSUPPORTED; /* this firmware holds two bare keys and no trust root */
+    }
+    return status->counter < c->floor.counter ? SF_ERR_COUNTER : SF_OK;
+}
+
+/* 1 if it has expired, by its own time or by what was signed before: expiry stops a new install and
+ * nothing else. */
+int sf_trust_expired(const struct sf_core *c, const struct sf_status *status)
+{
+    const int64_t now = status->time > c->floor.time ? status->time : c->floor.time;
+    return status->expires <= now;
+}
+
+/* Errors: NOT_NAMED (status and manifest differ), CLASS, SEQ_OLD, SEQ_JUMP. */
+int sf_trust_manifest(const struct sf_core *c, const struct sf_target *target,
+                      const struct sf_manifest *manifest)
+{
+    const struct sf_record_floor *floor = &c->floor;
+
+    if (memcmp(manifest->digest, target->manifest_digest, SF_SHA256_SIZE) != 0 ||
+        memcmp(manifest->image_digest, target->image_digest, SF_SHA256_SIZE) != 0 ||
+        manifest->seq != target->seq) {
+        return SF_ERR_NOT_NAMED;
+    }
+    if (memcmp(manifest->class_uuid, c->config->class_uuid, SF_UUID_SIZE) != 0) {
+        return SF_ERR_CLASS;
+    }
+    if (manifest->seq < floor->seq) {
+        return SF_ERR_SEQ_OLD;
+    }
+    if (manifest->seq == floor->seq && floor->seq != 0 &&
+        memcmp(manifest->digest, floor->manifest_digest, SF_SHA256_SIZE) != 0) {
+        return SF_ERR_SEQ_OLD;
+    }
+    return manifest->seq - floor->seq > SEQ_JUMP_MAX ? SF_ERR_SEQ_JUMP : SF_OK;
+}
+
+static int secure_version_fits(const struct sf_core *c, uint32_t version)
+{
+    const struct sf_platform *p = c->config->platform;
+    const uint32_t efuse = p->efuse_secure_version == NULL ? 0 : p->efuse_secure_version(p->ctx);
+    if (version < efuse) {
+        return 0; /* an anti-rollback bootloader would not boot it */
+    }
+    return version == efuse || version <= c->deploy.max_secure_version;
+}
+
+/* The gate on the image's first 384 bytes. Errors: CHIP, CHIP_REVISION, NO_RECORD, CLASS,
+ * SECURE_VERSION. A known good image needs no record: it has run here. */
+int sf_trust_head(const struct sf_core *c, const struct sf_image_head *head)
+{
+    const struct sf_image_header *h = &head->header;
+    const uint16_t revision = c->config->chip_revision;
+
+    if (h->chip_id != c->config->chip_id) {
+        return SF_ERR_CHIP;
+    }
+    if (revision < h->min_chip_rev_full ||
+        (h->max_chip_rev_full != 0 && revision > h->max_chip_rev_full)) {
+        return SF_ERR_CHIP_REVISION;
+    }
+    if (c->deploy.kind == SF_TRIAL_INSTALL) {
+        if (!head->has_record) {
+            return SF_ERR_NO_RECORD;
+        }
+        if (memcmp(head->record.class_uuid, c->config->class_uuid, SF_UUID_SIZE) != 0) {
+            return SF_ERR_CLASS;
+        }
+    }
+    const uint32_t version = head->has_desc ? head->desc.secure_version : 0;
+    return secure_version_fits(c, version) ? SF_OK : SF_ERR_SECURE_VERSION;
+}
