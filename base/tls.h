@@ -33,9 +33,6 @@ enum tls_change { TLS_KEPT = 0, TLS_RENEWED = 1 };
 int tls_identity_ensure(const struct tls_identity *id, int64_t now_unix_s,
                         char error[TLS_ERROR_MAX]) __attribute__((warn_unused_result));
 
-/* A P-256 private key as PKCS#8 PEM, mode 0600; kept when `path` exists. */
-int tls_key_ensure(const char *path, char error[TLS_ERROR_MAX]) __attribute__((warn_unused_result));
-
 /* End of the validity of the first certificate in a PEM file, Unix seconds, or < 0. */
 int64_t tls_not_after(const char *pem_path) __attribute__((warn_unused_result));
 

@@ -43,7 +43,7 @@ int artifacts_verify(const struct artifacts *a, const uint8_t sha256[ARTIFACT_DI
 int artifacts_remove(struct artifacts *a, const uint8_t sha256[ARTIFACT_DIGEST_SIZE])
     __attribute__((warn_unused_result));
 
-struct artifact {
+struct artifact_file {
     uint8_t sha256[ARTIFACT_DIGEST_SIZE];
     uint64_t len;
     int64_t stored_at; /* Unix seconds */
@@ -53,7 +53,7 @@ struct artifact {
  * 0 at the end, or an error. The collector removes those that nobody references and that are older
  * than an upload can take. */
 int artifacts_list(const struct artifacts *a,
-                   int (*each)(const struct artifact *artifact, void *ctx), void *ctx)
+                   int (*each)(const struct artifact_file *file, void *ctx), void *ctx)
     __attribute__((warn_unused_result));
 
 /* 64 hex digits, lower case, to bytes: SF_OK or SF_ERR_FORMAT; and back. */
