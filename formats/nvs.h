@@ -7,7 +7,8 @@
 #include "formats/err.h"
 
 /* Reading NVS partitions out of flash dumps. We never write NVS pages: on ESP-IDF nvs_flash does.
- * Source: ESP-IDF nvs_flash/src/nvs_page.hpp, nvs_types.hpp, nvs_constants.h. */
+ * Source: ESP-IDF nvs_flash/src/nvs_page.hpp, nvs_types.hpp, nvs_constants.h. The time taken grows
+ * with the square of the number of entries: for dumps of a few hundred KiB, not for devices. */
 
 enum {
     SF_NVS_PAGE_SIZE = 4096,
@@ -31,19 +32,20 @@ enum sf_nvs_type {
 };
 
 struct sf_nvs_item {
-    char ns[SF_NVS_KEY_SIZE];  /* "" if the namespace entry is missing */
+    char ns[SF_NVS_KEY_SIZE]; /* "" if the namespace entry is missing */
     char key[SF_NVS_KEY_SIZE];
-    uint8_t type;              /* enum sf_nvs_type; a blob is told once, as SF_NVS_BLOB_INDEX */
-    uint64_t number;           /* integer types, sign-extended */
-    uint32_t size_bytes;       /* strings (with NUL) and blobs */
-    uint32_t offset;           /* of the entry, in the partition */
+    uint8_t type;        /* enum sf_nvs_type; a blob is told once, as SF_NVS_BLOB_INDEX */
+    uint64_t number;     /* integer types, sign-extended */
+    uint32_t size_bytes; /* strings (with NUL) and blobs */
+    uint32_t offset;     /* of the entry, in the partition */
 };
 
 /* Called for each live item, in the order of the page sequence numbers. Return < 0 to stop. */
 typedef int sf_nvs_visit(void *ctx, const struct sf_nvs_item *item);
 
 /* Walks a partition of `len` bytes (a multiple of 4096). Damaged pages and entries are skipped, as
- * nvs_flash does, and counted in `damaged`. Returns the number of live items (>= 0), SF_ERR_RANGE
+ * nvs_flash does, and counted in `damaged` (may be NULL). A string or blob whose value is damaged
+ * is not told either. Where a key is there twice, the newer one is told. Returns the number of live items (>= 0), SF_ERR_RANGE
  * for a bad length, or what `visit` returned. */
 int32_t sf_nvs_walk(const uint8_t *data, size_t len, sf_nvs_visit *visit, void *ctx,
                     unsigned *damaged) __attribute__((warn_unused_result));

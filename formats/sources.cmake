@@ -11,7 +11,8 @@ set(SF_FORMATS_SOURCES
     formats/behaviour.c
     formats/verdict.c
     formats/bootloader.c
-    formats/esp_ota.c)
+    formats/esp_ota.c
+    formats/nvs.c)
 list(APPEND SF_FORMATS_SOURCES
     formats/crypto.c
     formats/cbor.c
