@@ -9,8 +9,8 @@ enum {
     WATCHDOG_MS = 5000,    /* ESP-IDF's task watchdog by default */
     RESET_MS = 300,        /* ROM and second-stage bootloader, about */
     CRASH_AT_BOOT_MS = 50, /* from the application's start to its crash */
-    SELF_TEST_MS = 200,    /* the sensor self-test's duration */
-    SELF_TEST_DEADLINE_MS = 30000,
+    SELF_TEST_MS = 10000,  /* the sensor self-test's duration */
+    SELF_TEST_DEADLINE_MS = 60000,
     STEPS_A_RUN = 8, /* of the engine: at most a flash sector each, so that others get their turn */
 };
 
@@ -77,6 +77,7 @@ static void reset(struct vesp32 *v, enum sf_reset_reason reason)
     v->hang_from_ms = NEVER;
     v->trial_watchdog_at_ms = NEVER;
     v->request_open = 0;
+    v->waits = 0;
     v->request_serial++;
 }
 
@@ -305,6 +306,7 @@ static int check_request(struct vesp32 *v)
     if (!v->request_open) {
         return 0;
     }
+    v->waits = 0;
     int err = sf_engine_request_check(&v->engine, v->now_ms);
     if (err < 0) {
         vesp32_response_end(v, err, v->now_ms);
@@ -331,6 +333,7 @@ static int run_application(struct vesp32 *v, struct vesp32_want *want)
         return 0;
     }
     struct sf_action action = sf_engine_next(&v->engine, v->now_ms);
+    v->waits = action.kind == SF_ACTION_WAIT;
     switch (action.kind) {
     case SF_ACTION_WAIT:
         *want = want_wait(v, earlier(action.wait_until_ms, v->hang_from_ms));
@@ -416,6 +419,7 @@ void vesp32_response_end(struct vesp32 *v, int err, uint64_t now_ms)
 {
     v->now_ms = now_ms;
     v->request_open = 0;
+    v->waits = 0;
     v->request_serial++;
     sf_engine_response_end(&v->engine, err, now_ms);
 }
@@ -423,7 +427,7 @@ void vesp32_response_end(struct vesp32 *v, int err, uint64_t now_ms)
 int vesp32_at_rest(const struct vesp32 *v)
 {
     struct sf_otadata_entry entry[2];
-    if (v->power != VESP32_RUNNING || v->request_open) {
+    if (v->power != VESP32_RUNNING || !v->waits) {
         return 0;
     }
     vesp32_otadata(v, entry);
@@ -432,8 +436,9 @@ int vesp32_at_rest(const struct vesp32 *v)
         active < 0 || v->config.slot_count == 0 ||
         v->config.running_slot == (int)sf_otadata_slot(&entry[active], v->config.slot_count);
     struct sf_engine_view view = sf_engine_view(&v->engine);
-    return runs_boot_slot && !view.trial_open && view.phase == SF_PHASE_IDLE &&
-           view.outcome.counter == 0 && view.checkins_answered > 0;
+    int idle = view.phase == SF_PHASE_IDLE || view.phase == SF_PHASE_CONFIRMED;
+    return runs_boot_slot && !view.trial_open && idle && view.outcome.counter == 0 &&
+           view.checkins_answered > 0;
 }
 
 void vesp32_otadata(const struct vesp32 *v, struct sf_otadata_entry out[2])

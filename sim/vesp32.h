@@ -63,6 +63,7 @@ struct vesp32 {
     unsigned boots;
     unsigned request_serial; /* changes with every new request and every reset */
     int request_open;
+    int waits; /* the engine had nothing to do when it was last asked */
     struct sf_request request;
     uint64_t now_ms;
     uint64_t ready_at_ms;

@@ -16,26 +16,27 @@
     "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296" \
     "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
 
-static int parse(char *const *argv, struct options *out, char *error)
+static int parse(const char *const *argv, struct options *out, char *error)
 {
+    static char words[32][256]; /* `out` points to them */
     char *copy[32] = {NULL};
     int argc = 0;
     while (argv[argc]) {
-        copy[argc] = argv[argc];
+        snprintf(words[argc], sizeof(words[argc]), "%s", argv[argc]);
+        copy[argc] = words[argc];
         argc++;
     }
     return options_parse(argc, copy, out, error);
 }
 
 #define PARSE(out, error, ...) \
-    parse((char *const[]){(char[]){"surefoot-sim"}, __VA_ARGS__, NULL}, out, error)
+    parse((const char *const[]){"surefoot-sim", __VA_ARGS__, NULL}, out, error)
 
-#define GOOD_RUN                                                                                   \
-    (char[]){"run"}, (char[]){"--server"}, (char[]){"https://localhost:8443"},                     \
-        (char[]){"--firmware"}, (char[]){"app.bin"}, (char[]){"--release-key"}, (char[]){KEY_HEX}, \
-        (char[]){"--status-key"}, (char[])                                                         \
-    {                                                                                              \
-        KEY_HEX                                                                                    \
+#define GOOD_RUN                                                                           \
+    "run", "--server", "https://localhost:8443", "--firmware", "app.bin", "--release-key", \
+        KEY_HEX, "--status-key", (char[])                                                  \
+    {                                                                                      \
+        KEY_HEX                                                                            \
     }
 
 static void a_run_has_defaults_for_all_but_server_firmware_and_keys(void **state)
@@ -58,15 +59,15 @@ static void every_kind_of_value_is_taken(void **state)
     (void)state;
     struct options o;
     char error[OPTIONS_ERROR_SIZE];
-    assert_int_equal(PARSE(&o, error, GOOD_RUN, (char[]){"--devices=1000"}, (char[]){"--until"},
-                           (char[]){"20"}, (char[]){"--json"}, (char[]){"--ramp"}, (char[]){"3"}),
-                     SF_OK);
+    assert_int_equal(
+        PARSE(&o, error, GOOD_RUN, "--devices=1000", "--until", "20", "--json", "--ramp", "3"),
+        SF_OK);
     assert_int_equal(o.devices, 1000);
     assert_int_equal(o.until, UNTIL_SECONDS);
     assert_int_equal(o.until_s, 20);
     assert_int_equal(o.json, 1);
     assert_int_equal(o.ramp_ms, 3000);
-    assert_int_equal(PARSE(&o, error, GOOD_RUN, (char[]){"--until"}, (char[]){"forever"}), SF_OK);
+    assert_int_equal(PARSE(&o, error, GOOD_RUN, "--until", "forever"), SF_OK);
     assert_int_equal(o.until, UNTIL_FOREVER);
 }
 
@@ -78,11 +79,10 @@ static void the_token_is_the_first_line_of_its_file(void **state)
     char path[] = "/tmp/sf_options_test_XXXXXX";
     int fd = mkstemp(path);
     assert_true(fd >= 0);
-    assert_int_equal(PARSE(&o, error, GOOD_RUN, (char[]){"--enrol-token-file"}, path),
-                     SF_ERR_FORMAT);
+    assert_int_equal(PARSE(&o, error, GOOD_RUN, "--enrol-token-file", path), SF_ERR_FORMAT);
     assert_non_null(strstr(error, "no token"));
     assert_int_equal(write(fd, "sfe_abc\nrest\n", 13), 13);
-    assert_int_equal(PARSE(&o, error, GOOD_RUN, (char[]){"--enrol-token-file"}, path), SF_OK);
+    assert_int_equal(PARSE(&o, error, GOOD_RUN, "--enrol-token-file", path), SF_OK);
     assert_string_equal(o.enrol_token, "sfe_abc");
     close(fd);
     unlink(path);
@@ -102,24 +102,20 @@ static void bad_input_is_refused_in_one_sentence(void **state)
     (void)state;
     struct options o;
     char e[OPTIONS_ERROR_SIZE];
-    assert_refused(PARSE(&o, e, (char[]){"fly"}), e, "unknown command 'fly'");
-    assert_refused(PARSE(&o, e, (char[]){"run"}), e, "--server URL is missing");
-    assert_refused(PARSE(&o, e, (char[]){"run"}, (char[]){"--server"}, (char[]){"localhost"}), e,
-                   "https://");
-    assert_refused(PARSE(&o, e, GOOD_RUN, (char[]){"--flash"}, (char[]){"x"}), e, "either");
-    assert_refused(PARSE(&o, e, GOOD_RUN, (char[]){"--devices"}, (char[]){"0"}), e, "1 to 65535");
-    assert_refused(PARSE(&o, e, GOOD_RUN, (char[]){"--devices"}, (char[]){"ten"}), e, "'ten'");
-    assert_refused(PARSE(&o, e, GOOD_RUN, (char[]){"--speed"}), e, "--speed");
-    assert_refused(PARSE(&o, e, GOOD_RUN, (char[]){"--sped"}), e, "--sped");
-    assert_refused(PARSE(&o, e, GOOD_RUN, (char[]){"more"}), e, "unexpected argument 'more'");
-    assert_refused(PARSE(&o, e, GOOD_RUN, (char[]){"--until"}, (char[]){"soon"}), e, "converged");
-    assert_refused(PARSE(&o, e, GOOD_RUN, (char[]){"--status-key"}, (char[]){"/nonexistent"}), e,
-                   "/nonexistent");
-    assert_refused(
-        PARSE(&o, e, GOOD_RUN, (char[]){"--hw-revision"}, (char[]){"a text that is too long"}), e,
-        "15 characters");
-    assert_refused(PARSE(&o, e, (char[]){"make-flash"}, (char[]){"--firmware"}, (char[]){"a"}), e,
-                   "--output");
+    assert_refused(PARSE(&o, e, "fly"), e, "unknown command 'fly'");
+    assert_refused(PARSE(&o, e, "run"), e, "--server URL is missing");
+    assert_refused(PARSE(&o, e, "run", "--server", "localhost"), e, "https://");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "--flash", "x"), e, "either");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "--devices", "0"), e, "1 to 65535");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "--devices", "ten"), e, "'ten'");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "--speed"), e, "--speed");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "--sped"), e, "--sped");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "more"), e, "unexpected argument 'more'");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "--until", "soon"), e, "converged");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "--status-key", "/nonexistent"), e, "/nonexistent");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "--hw-revision", "a text that is too long"), e,
+                   "15 characters");
+    assert_refused(PARSE(&o, e, "make-flash", "--firmware", "a"), e, "--output");
 }
 
 static void help_and_no_arguments_ask_for_help(void **state)
@@ -127,11 +123,11 @@ static void help_and_no_arguments_ask_for_help(void **state)
     (void)state;
     struct options o;
     char error[OPTIONS_ERROR_SIZE];
-    assert_int_equal(parse((char *const[]){(char[]){"surefoot-sim"}, NULL}, &o, error), SF_OK);
+    assert_int_equal(parse((const char *const[]){"surefoot-sim", NULL}, &o, error), SF_OK);
     assert_int_equal(o.command, OPTIONS_HELP);
-    assert_int_equal(PARSE(&o, error, (char[]){"run"}, (char[]){"--help"}), SF_OK);
+    assert_int_equal(PARSE(&o, error, "run", "--help"), SF_OK);
     assert_int_equal(o.command, OPTIONS_HELP);
-    assert_int_equal(PARSE(&o, error, (char[]){"--version"}), SF_OK);
+    assert_int_equal(PARSE(&o, error, "--version"), SF_OK);
     assert_int_equal(o.command, OPTIONS_VERSION);
     assert_non_null(strstr(options_help(), "examples"));
 }
