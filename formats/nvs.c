@@ -132,7 +132,8 @@ static const uint8_t *entry_bytes(const struct scan *s, unsigned index)
 
 static unsigned entry_state(const struct scan *s, unsigned index)
 {
-    return (page_at(s->part, s->page)[BITMAP_OFFSET + index / 4] >> (2 * (index % 4))) & 3U;
+    const unsigned four = page_at(s->part, s->page)[BITMAP_OFFSET + index / 4];
+    return (four >> (2 * (index % 4))) & 3U;
 }
 
 /* 1 if the entry at `index` is sound. */
