@@ -5,9 +5,9 @@
  *  2. Digests are over a member with its bstr header.
  *  3. Every byte of the envelope is covered: authentication and manifest by the signature, the
  *     other members by SUIT_Digests that stand in the manifest under the same key. */
-#include <string.h>
+#include "formats/envelope.h"
 
-#include "formats/manifest.h"
+#include <string.h>
 
 enum { ENVELOPE_TAG = 107, MEMBER_AUTHENTICATION = 2, MEMBER_MANIFEST = 3 };
 enum { DIGEST_SHA256 = -16 };
@@ -155,7 +155,7 @@ verify_signature(struct sf_bytes envelope, struct sf_bytes sign1_bytes, struct s
         return sf_fail(diag, SF_ERR_CBOR, at, "the signature carries a payload of its own");
     }
     err = sf_cose_sign1_verify(&sign1, payload, by);
-    return err < 0 ? sf_fail(diag, err, at, sf_err_str(err)) : SF_OK;
+    return err < 0 ? sf_fail(diag, err, at, "the signature was refused") : SF_OK;
 }
 
 /* Reads manifest[key] as a SUIT_Digest; UNCOVERED if it is none. */

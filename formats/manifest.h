@@ -1,14 +1,13 @@
 #ifndef SF_MANIFEST_H
 #define SF_MANIFEST_H
 
-#include "formats/cose.h"
+#include "formats/envelope.h"
 #include "formats/image.h"
 
 /* The manifest: a SUIT envelope (draft-ietf-suit-manifest-37) in our closed profile, signed by the
  * release key. Says what the image is. docs/formats.md has its bytes. */
 
 enum {
-    SF_ENVELOPE_MAX = 1024,
     SF_MANIFEST_URI_MAX = 127,
     SF_MANIFEST_VERSION_PARTS = 5, /* major, minor, patch, [-1 rc | -2 beta | -3 alpha, number] */
 };
@@ -25,21 +24,6 @@ struct sf_manifest {
     uint8_t digest[SF_SHA256_SIZE];    /* the manifest digest; written by open and sign */
 };
 
-/* What the authentication of an envelope tells; views into it. */
-struct sf_envelope {
-    struct sf_bytes manifest;       /* inside its bstr */
-    uint8_t digest[SF_SHA256_SIZE]; /* the manifest digest, over the bstr header too */
-    unsigned severed_count;         /* members besides authentication and manifest */
-};
-
-/* Verifies the authentication of any envelope, ours or foreign: SUIT_Digest over the manifest with
- * its bstr header, one COSE_Sign1 over the SUIT_Digest, every other member covered by a SUIT_Digest
- * in the manifest. Errors: CBOR and its kin, DIGEST, KEY_UNKNOWN, ALGORITHM, SIGNATURE, UNCOVERED.
- * `out` is written on success only. */
-int sf_envelope_verify(struct sf_bytes envelope, const struct sf_verifier *by,
-                       struct sf_envelope *out, struct sf_diag *diag)
-    __attribute__((warn_unused_result));
-
 /* Verifies an envelope of our profile and decodes it. The signature is verified before anything of
  * the manifest is parsed, and `out` is not touched before that. Errors besides those: TOO_LARGE
  * (more than SF_ENVELOPE_MAX), PROFILE. */
@@ -50,10 +34,6 @@ int sf_manifest_open(struct sf_bytes envelope, const struct sf_public_key *key,
 /* Decodes the manifest itself, without any authentication: for showing what a file says. All of
  * `out` but the digest is written. `diag` counts from the start of `manifest`. */
 int sf_manifest_decode(struct sf_bytes manifest, struct sf_manifest *out, struct sf_diag *diag)
-    __attribute__((warn_unused_result));
-
-/* Finds the manifest's bytes in an envelope without verifying anything: for showing. */
-int sf_envelope_peek(struct sf_bytes envelope, struct sf_bytes *manifest_out, struct sf_diag *diag)
     __attribute__((warn_unused_result));
 
 /* Encodes, signs and fills m->digest. Returns the envelope's length or an error (PROFILE for a
