@@ -166,7 +166,9 @@ static int check_pair(const struct sf_partition *a, const struct sf_partition *b
     if (is_ota(a) && is_ota(b) && a->subtype == b->subtype) {
         return sf_fail(diag, SF_ERR_DUPLICATE, at + 3, "two partitions for the same slot");
     }
-    if (a->offset < b->offset + b->size && b->offset < a->offset + a->size) {
+    const uint64_t a_end = (uint64_t)a->offset + a->size;
+    const uint64_t b_end = (uint64_t)b->offset + b->size;
+    if (a->offset < b_end && b->offset < a_end) {
         return sf_fail(diag, SF_ERR_OVERLAP, at + 4, "the partition overlaps another one");
     }
     return SF_OK;
