@@ -58,7 +58,7 @@ static void takes_and_refuses_what_the_bootloader_does(void **state)
 {
     (void)state;
     json_t *root = vectors_load(SF_VECTORS "/bootloader.json");
-    const json_t *kinds =
+    json_t *kinds =
         json_object_get(json_object_get(root, "source"), "image kinds accepted by the bootloader");
     assert_int_equal(json_object_size(kinds), 21);
     const char *kind;
