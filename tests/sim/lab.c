@@ -22,7 +22,7 @@ enum {
 
 static const uint8_t class_uuid[SF_UUID_SIZE] = {0x5a, 0x11};
 
-void lab_release(struct lab *lab, struct lab_release *out, const char *version,
+void lab_release(struct lab_server *server, struct lab_release *out, const char *version,
                  const struct sf_behaviour *behaviour, uint64_t seq)
 {
     struct esp_image_spec spec = {.version = version,
@@ -30,7 +30,7 @@ void lab_release(struct lab *lab, struct lab_release *out, const char *version,
                                   .size = 20480,
                                   .seed = (uint32_t)seq,
                                   .behaviour = behaviour};
-    struct sf_signer signer = p256_signer_as_sf(&lab->release_signer);
+    struct sf_signer signer = p256_signer_as_sf(&server->release_signer);
     *out = (struct lab_release){.manifest = {.seq = seq}};
     out->image_len = esp_image_build(&spec, out->image, sizeof(out->image));
     assert_int_equal(sf_sha256(crypto_openssl(), out->image, out->image_len, out->digest), SF_OK);
@@ -46,6 +46,23 @@ void lab_release(struct lab *lab, struct lab_release *out, const char *version,
     int32_t len = sf_manifest_sign(m, &signer, crypto_openssl(), out->envelope, SF_ENVELOPE_MAX);
     assert_true(len > 0);
     out->envelope_len = (size_t)len;
+}
+
+void lab_server_open(struct lab_server *server)
+{
+    *server = (struct lab_server){.counter = 1};
+    assert_int_equal(p256_key_generate(&server->release_key), SF_OK);
+    assert_int_equal(p256_key_generate(&server->status_key), SF_OK);
+    assert_int_equal(p256_signer_init(&server->release_signer, &server->release_key), SF_OK);
+    assert_int_equal(p256_signer_init(&server->status_signer, &server->status_key), SF_OK);
+}
+
+void lab_server_close(struct lab_server *server)
+{
+    p256_signer_release(&server->release_signer);
+    p256_signer_release(&server->status_signer);
+    p256_key_release(&server->release_key);
+    p256_key_release(&server->status_key);
 }
 
 void lab_open(struct lab *lab, const struct lab_release *first)
@@ -64,10 +81,7 @@ void lab_open(struct lab *lab, const struct lab_release *first)
 void lab_close(struct lab *lab)
 {
     sf_host_flash_release(&lab->flash);
-    p256_signer_release(&lab->release_signer);
-    p256_signer_release(&lab->status_signer);
-    p256_key_release(&lab->release_key);
-    p256_key_release(&lab->status_key);
+    lab_server_close(&lab->server);
 }
 
 struct vesp32_options lab_options(struct lab *lab)
@@ -80,36 +94,36 @@ struct vesp32_options lab_options(struct lab *lab)
                                      .crypto = &lab->crypto,
                                      .work = &lab->work,
                                      .rollback = 1};
-    memcpy(options.firmware.release_key, lab->release_key.public_key.xy, SF_P256_KEY_SIZE);
-    memcpy(options.firmware.status_key, lab->status_key.public_key.xy, SF_P256_KEY_SIZE);
+    memcpy(options.firmware.release_key, lab->server.release_key.public_key.xy, SF_P256_KEY_SIZE);
+    memcpy(options.firmware.status_key, lab->server.status_key.public_key.xy, SF_P256_KEY_SIZE);
     return options;
 }
 
 /* ---- the server ---- */
 
-struct lab_answer {
-    struct sf_response_head head;
-    const uint8_t *body;
-    size_t body_len;
-    uint8_t bytes[SF_CHECKIN_ANSWER_MAX];
-    char etag[SF_SHA256_SIZE * 2 + 3];
-};
-
-static void note_outcome(struct lab *lab, const struct sf_outcome *outcome)
+static void note_outcome(struct lab_server *server, const struct sf_outcome *outcome)
 {
     if (outcome->counter == 0) {
         return;
     }
-    lab->outcomes +=
-        outcome->counter != lab->outcome.counter || outcome->attempt != lab->outcome.attempt;
-    lab->outcome = *outcome;
+    server->outcomes +=
+        outcome->counter != server->outcome.counter || outcome->attempt != server->outcome.attempt;
+    server->outcome = *outcome;
 }
 
-static void fill_status(const struct lab *lab, const struct sf_checkin *in, struct sf_status *s)
+/* The id in `Bearer <id>.<secret>`. */
+static void digest_device(const char *authorization, uint8_t out[SF_SHA256_SIZE])
 {
-    const char *id = lab->esp.config.device_id;
-    int64_t now = UNIX_AT_START + (int64_t)(lab->now_ms / 1000);
-    *s = (struct sf_status){.counter = lab->counter,
+    assert_non_null(authorization);
+    assert_memory_equal(authorization, "Bearer ", 7);
+    const char *id = authorization + 7;
+    assert_int_equal(sf_sha256(crypto_openssl(), id, strcspn(id, "."), out), SF_OK);
+}
+
+static void fill_status(const struct lab_server *server, const struct sf_checkin *in, int64_t now,
+                        struct sf_status *s)
+{
+    *s = (struct sf_status){.counter = server->counter,
                             .time = now,
                             .expires = now + 3600,
                             .action = SF_STATUS_STAY,
@@ -117,8 +131,7 @@ static void fill_status(const struct lab *lab, const struct sf_checkin *in, stru
                             .outcome_ack = in->outcome.counter};
     memcpy(s->nonce, in->nonce, SF_NONCE_SIZE);
     memcpy(s->class_uuid, in->class_uuid, SF_UUID_SIZE);
-    assert_int_equal(sf_sha256(crypto_openssl(), id, strlen(id), s->device_digest), SF_OK);
-    const struct lab_release *r = lab->target;
+    const struct lab_release *r = server->target;
     if (!r) {
         return;
     }
@@ -128,25 +141,26 @@ static void fill_status(const struct lab *lab, const struct sf_checkin *in, stru
     s->target.manifest_size = (uint32_t)r->envelope_len;
     s->target.seq = r->manifest.seq;
     int runs = memcmp(r->digest, in->running_digest, SF_SHA256_SIZE) == 0;
-    s->action = runs ? SF_STATUS_STAY : lab->action;
+    s->action = runs ? SF_STATUS_STAY : server->action;
 }
 
-static void answer_checkin(struct lab *lab, const struct sf_request *request,
-                           struct lab_answer *out)
+static void answer_checkin(struct lab_server *server, const struct sf_request *request,
+                           int64_t unix_s, struct lab_answer *out)
 {
     struct sf_bytes body = {request->body, request->body_len};
-    struct sf_signer signer = p256_signer_as_sf(&lab->status_signer);
+    struct sf_signer signer = p256_signer_as_sf(&server->status_signer);
     struct sf_status status;
     uint8_t signed_status[SF_STATUS_MAX];
-    assert_int_equal(sf_checkin_decode(body, &lab->last, NULL), SF_OK);
-    lab->checkins++;
-    note_outcome(lab, &lab->last.outcome);
-    fill_status(lab, &lab->last, &status);
+    assert_int_equal(sf_checkin_decode(body, &server->last, NULL), SF_OK);
+    server->checkins++;
+    note_outcome(server, &server->last.outcome);
+    fill_status(server, &server->last, unix_s, &status);
+    digest_device(request->authorization, status.device_digest);
     int32_t len = sf_status_sign(&status, &signer, crypto_openssl(), signed_status, SF_STATUS_MAX);
     assert_true(len > 0);
     struct sf_checkin_answer parts = {.status = {signed_status, (size_t)len}};
     if (status.action != SF_STATUS_STAY) {
-        parts.manifest = (struct sf_bytes){lab->target->envelope, lab->target->envelope_len};
+        parts.manifest = (struct sf_bytes){server->target->envelope, server->target->envelope_len};
     }
     len = sf_checkin_answer_encode(&parts, out->bytes, sizeof(out->bytes));
     assert_true(len > 0);
@@ -155,15 +169,15 @@ static void answer_checkin(struct lab *lab, const struct sf_request *request,
     out->body_len = (size_t)len;
 }
 
-static void answer_artifact(struct lab *lab, const struct sf_request *request,
+static void answer_artifact(struct lab_server *server, const struct sf_request *request,
                             struct lab_answer *out)
 {
-    const struct lab_release *r = lab->target;
+    const struct lab_release *r = server->target;
     if (!r || strcmp(request->path, r->manifest.uri) != 0) {
         out->head.status = 404;
         return;
     }
-    lab->downloads++;
+    server->downloads++;
     assert_true(request->range_offset < r->image_len);
     snprintf(out->etag, sizeof(out->etag), "\"%s\"", r->manifest.uri + strlen("/artifacts/"));
     out->head.etag = out->etag;
@@ -176,16 +190,17 @@ static void answer_artifact(struct lab *lab, const struct sf_request *request,
     out->body_len = r->image_len - request->range_offset;
 }
 
-static void answer(struct lab *lab, const struct sf_request *request, struct lab_answer *out)
+void lab_server_answer(struct lab_server *server, const struct sf_request *request, int64_t unix_s,
+                       struct lab_answer *out)
 {
     *out = (struct lab_answer){.head = {.range_start = -1, .range_total = -1, .etag = ""}};
     if (strcmp(request->path, "/device/v1/checkin") == 0) {
-        answer_checkin(lab, request, out);
+        answer_checkin(server, request, unix_s, out);
     } else if (strcmp(request->path, "/device/v1/enrol") == 0) {
-        lab->enrolments++;
+        server->enrolments++;
         out->head.status = 204;
     } else {
-        answer_artifact(lab, request, out);
+        answer_artifact(server, request, out);
     }
     out->head.content_len = (int64_t)out->body_len;
 }
@@ -207,11 +222,12 @@ static void serve(struct lab *lab, const struct sf_request *request)
 {
     static struct lab_answer a; /* one test, one thread */
     lab->now_ms += 5;
-    if (lab->is_down) {
+    if (lab->server.is_down) {
         vesp32_response_end(&lab->esp, SF_ERR_CONNECT, lab->now_ms);
         return;
     }
-    answer(lab, request, &a);
+    int64_t now = UNIX_AT_START + (int64_t)(lab->now_ms / 1000);
+    lab_server_answer(&lab->server, request, now, &a);
     deliver(lab, &a);
 }
 

@@ -424,7 +424,7 @@ static void a_server_that_speaks_no_tls_is_a_tls_error(void **state)
     char url[80];
     server_start(&server, NULL, "220 mail.example ESMTP\r\n");
     server.speaks_first = 1; /* before the first connection */
-    snprintf(url, sizeof(url), "https%s", server.url + strlen("http"));
+    snprintf(url, sizeof(url), "https%.70s", server.url + strlen("http"));
     assert_int_equal(fetch(url, NULL, &get, &told), SF_ERR_TLS);
     server_stop(&server);
 }

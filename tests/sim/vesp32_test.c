@@ -23,13 +23,9 @@ static int make_bench(void **state)
 {
     struct bench *b = calloc(1, sizeof(*b));
     assert_non_null(b);
-    assert_int_equal(p256_key_generate(&b->lab.release_key), SF_OK);
-    assert_int_equal(p256_key_generate(&b->lab.status_key), SF_OK);
-    assert_int_equal(p256_signer_init(&b->lab.release_signer, &b->lab.release_key), SF_OK);
-    assert_int_equal(p256_signer_init(&b->lab.status_signer, &b->lab.status_key), SF_OK);
-    lab_release(&b->lab, &b->first, "1.0.0", NULL, 2);
+    lab_server_open(&b->lab.server);
+    lab_release(&b->lab.server, &b->first, "1.0.0", NULL, 2);
     lab_open(&b->lab, &b->first);
-    b->lab.counter = 1;
     *state = b;
     return 0;
 }
@@ -49,7 +45,7 @@ static int at_rest(const struct lab *lab)
 
 static int at_rest_after_an_outcome(const struct lab *lab)
 {
-    return lab->outcomes > 0 && vesp32_at_rest(&lab->esp);
+    return lab->server.outcomes > 0 && vesp32_at_rest(&lab->esp);
 }
 
 static uint32_t state_of_entry(const struct bench *b, unsigned i)
@@ -66,10 +62,10 @@ static void publish_second(struct bench *b, uint8_t kind, uint32_t parameter)
     vesp32_power_on(&b->lab.esp, b->lab.now_ms);
     assert_true(lab_run(&b->lab, HOUR, at_rest));
     assert_string_equal(b->lab.esp.version, "1.0.0");
-    lab_release(&b->lab, &b->second, "1.1.0", &behaviour, 4);
-    b->lab.target = &b->second;
-    b->lab.action = SF_STATUS_INSTALL;
-    b->lab.counter = 2;
+    lab_release(&b->lab.server, &b->second, "1.1.0", &behaviour, 4);
+    b->lab.server.target = &b->second;
+    b->lab.server.action = SF_STATUS_INSTALL;
+    b->lab.server.counter = 2;
 }
 
 static void assert_back_on_first(struct bench *b, int error)
@@ -77,14 +73,14 @@ static void assert_back_on_first(struct bench *b, int error)
     assert_true(lab_run(&b->lab, 6 * HOUR, at_rest_after_an_outcome));
     assert_string_equal(b->lab.esp.version, "1.0.0");
     assert_int_equal(b->lab.esp.config.running_slot, 0);
-    assert_int_equal(b->lab.outcome.error, error);
-    assert_int_equal(b->lab.outcome.counter, 2);
+    assert_int_equal(b->lab.server.outcome.error, error);
+    assert_int_equal(b->lab.server.outcome.counter, 2);
     /* and stays there: the server still offers the release, the device refuses it */
-    unsigned downloads = b->lab.downloads;
+    unsigned downloads = b->lab.server.downloads;
     unsigned boots = b->lab.esp.boots;
     (void)lab_run(&b->lab, b->lab.now_ms + 2 * HOUR, NULL);
     assert_string_equal(b->lab.esp.version, "1.0.0");
-    assert_int_equal(b->lab.downloads, downloads);
+    assert_int_equal(b->lab.server.downloads, downloads);
     assert_int_equal(b->lab.esp.boots, boots);
 }
 
@@ -93,13 +89,13 @@ static void a_new_device_enrols_and_stays_on_its_image(void **state)
     struct bench *b = *state;
     vesp32_power_on(&b->lab.esp, 0);
     assert_true(lab_run(&b->lab, HOUR, at_rest));
-    assert_int_equal(b->lab.enrolments, 1);
-    assert_string_equal(b->lab.last.running_version, "1.0.0");
-    assert_int_equal(b->lab.last.reset_reason, SF_RESET_POWER_ON);
-    assert_memory_equal(b->lab.last.running_digest, b->first.digest, SF_SHA256_SIZE);
+    assert_int_equal(b->lab.server.enrolments, 1);
+    assert_string_equal(b->lab.server.last.running_version, "1.0.0");
+    assert_int_equal(b->lab.server.last.reset_reason, SF_RESET_POWER_ON);
+    assert_memory_equal(b->lab.server.last.running_digest, b->first.digest, SF_SHA256_SIZE);
     assert_int_equal(state_of_entry(b, 0), SF_OTA_VALID); /* the bootloader's first choice */
     assert_int_equal(b->lab.esp.boots, 1);
-    assert_int_equal(b->lab.downloads, 0);
+    assert_int_equal(b->lab.server.downloads, 0);
 }
 
 static void a_healthy_image_is_tried_and_confirmed(void **state)
@@ -109,10 +105,10 @@ static void a_healthy_image_is_tried_and_confirmed(void **state)
     assert_true(lab_run(&b->lab, HOUR, at_rest_after_an_outcome));
     assert_string_equal(b->lab.esp.version, "1.1.0");
     assert_int_equal(b->lab.esp.config.running_slot, 1);
-    assert_int_equal(b->lab.outcome.error, SF_OK);
+    assert_int_equal(b->lab.server.outcome.error, SF_OK);
     assert_int_equal(state_of_entry(b, 1), SF_OTA_VALID);
     assert_int_equal(b->lab.esp.boots, 2);
-    assert_int_equal(b->lab.downloads, 1);
+    assert_int_equal(b->lab.server.downloads, 1);
     assert_memory_equal(b->lab.flash.cells + b->lab.esp.config.slot[1].offset, b->second.image,
                         b->second.image_len);
 }
@@ -135,7 +131,6 @@ static void an_image_that_crashes_before_the_early_hook_is_rolled_back(void **st
 static void an_image_that_crashes_in_its_trial_is_rolled_back(void **state)
 {
     struct bench *b = *state;
-    b->lab.is_down = 0;
     publish_second(b, SF_BEHAVIOUR_CRASH_AFTER, 0);
     assert_back_on_first(b, SF_ERR_CRASHED);
 }
@@ -152,7 +147,7 @@ static void an_image_whose_self_test_fails_is_rolled_back(void **state)
     struct bench *b = *state;
     publish_second(b, SF_BEHAVIOUR_SELF_TEST_FAILS, 0);
     assert_back_on_first(b, SF_ERR_SELF_TEST);
-    assert_non_null(strstr(b->lab.outcome.text, "sensors"));
+    assert_non_null(strstr(b->lab.server.outcome.text, "sensors"));
 }
 
 static void an_image_without_network_is_rolled_back_at_the_deadline(void **state)
@@ -191,8 +186,8 @@ static void without_rollback_in_the_bootloader_a_healthy_image_is_confirmed(void
     publish_second(b, SF_BEHAVIOUR_HEALTHY, 0);
     assert_true(lab_run(&b->lab, HOUR, at_rest_after_an_outcome));
     assert_string_equal(b->lab.esp.version, "1.1.0");
-    assert_int_equal(b->lab.outcome.error, SF_OK);
-    assert_int_equal(b->lab.last.abilities & SF_ABILITY_ROLLBACK, 0);
+    assert_int_equal(b->lab.server.outcome.error, SF_OK);
+    assert_int_equal(b->lab.server.last.abilities & SF_ABILITY_ROLLBACK, 0);
 }
 
 static void without_anything_to_boot_the_device_resets_for_ever(void **state)
@@ -203,7 +198,7 @@ static void without_anything_to_boot_the_device_resets_for_ever(void **state)
     (void)lab_run(&b->lab, MINUTE, NULL);
     assert_int_equal(b->lab.esp.power, VESP32_BOOT_FAILS);
     assert_int_equal(b->lab.esp.boot_error, SF_ERR_NOT_BOOTABLE);
-    assert_int_equal(b->lab.checkins, 0);
+    assert_int_equal(b->lab.server.checkins, 0);
 }
 
 static enum sf_flash_fault cut_fifth(void *ctx, const struct sf_flash_op *op)
