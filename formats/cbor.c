@@ -37,7 +37,7 @@ static void fail_at(struct sf_cbor_reader *r, int err, size_t at, const char *wh
     }
 }
 
-void sf_cbor_fail(struct sf_cbor_reader *r, int err, const char *why)
+void(sf_cbor_fail)(struct sf_cbor_reader *r, int err, const char *why)
 {
     fail_at(r, err, r->pos, why);
 }

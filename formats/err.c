@@ -28,7 +28,7 @@ const char *sf_err_name(int err)
     return "UNKNOWN";
 }
 
-int sf_fail(struct sf_diag *diag, int err, size_t offset, const char *why)
+int(sf_fail)(struct sf_diag *diag, int err, size_t offset, const char *why)
 {
     if (diag != NULL) {
         *diag = (struct sf_diag){.offset = offset, .why = why};
