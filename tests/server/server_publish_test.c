@@ -1,0 +1,343 @@
+/* Publishing: what devices would refuse, the server refuses first, with the reason. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/crypto_openssl.h"
+#include "server/protocols/text.h"
+#include "tests/server/fleet_kit.h"
+
+static struct kit kit;
+
+static int setup(void **state)
+{
+    (void)state;
+    kit_init(&kit);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    kit_release(&kit);
+    return 0;
+}
+
+static void expect_upload(const struct kit_image *image, long status, const char *code)
+{
+    char got[64];
+    long was = kit_upload(&kit, image, got);
+    if (was != status || strcmp(got, code) != 0) {
+        fail_msg("upload: %ld %s, not %ld %s", was, got, status, code);
+    }
+}
+
+static void refuses_uploads_that_are_no_image(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind;
+        const char *code;
+    } cases[] = {{"zero", "not_an_image"},      {"badmagic_fixsha", "not_an_image"},
+                 {"truncated", "not_an_image"}, {"badck_fixsha", "not_an_image"},
+                 {"badsha", "not_an_image"},    {"seg17", "not_an_image"},
+                 {"trailing", "trailing_bytes"}};
+    struct kit_image good;
+    kit_image(&kit, "0.0.1", &good);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        static uint8_t slot[4 * KIT_IMAGE_SIZE];
+        struct kit_image bad;
+        long used = esp_image_lay(cases[i].kind, good.bytes, good.len - 64, slot, sizeof(slot));
+        assert_true(used >= 0 && used <= (long)sizeof(bad.bytes));
+        bad.len = used == 0 ? 4096 : (size_t)used;
+        memcpy(bad.bytes, slot, bad.len);
+        kit_image_seal(&bad);
+        expect_upload(&bad, 422, cases[i].code);
+        struct reply r; /* nothing of it stays */
+        char path[128];
+        (void)snprintf(path, sizeof(path), "/artifacts/%s", bad.hex);
+        call(&kit.daemon, &(struct call){.path = path}, &r);
+        assert_int_equal(r.status, 404);
+        reply_release(&r);
+    }
+}
+
+static void refuses_an_upload_under_another_name(void **state)
+{
+    (void)state;
+    struct kit_image image;
+    kit_image(&kit, "0.0.2", &image);
+    image.hex[0] = image.hex[0] == '0' ? '1' : '0';
+    expect_upload(&image, 422, "other_digest");
+    (void)snprintf(image.hex, sizeof(image.hex), "not-a-digest");
+    expect_upload(&image, 400, "bad_digest");
+}
+
+static void serves_an_upload_as_it_was_whole_and_in_ranges(void **state)
+{
+    (void)state;
+    struct kit_image image;
+    kit_image(&kit, "0.0.3", &image);
+    expect_upload(&image, 201, "");
+    expect_upload(&image, 200, "");
+    char path[128];
+    char etag[128];
+    (void)snprintf(path, sizeof(path), "/artifacts/%s", image.hex);
+    (void)snprintf(etag, sizeof(etag), "\"%s\"", image.hex);
+    struct reply r;
+    call(&kit.daemon, &(struct call){.path = path}, &r);
+    assert_int_equal(r.status, 200);
+    assert_int_equal(r.len, image.len);
+    assert_memory_equal(r.body, image.bytes, image.len);
+    assert_non_null(strstr(r.header, etag));
+    assert_non_null(strstr(r.header, "public, immutable, max-age=31536000"));
+    assert_null(strcasestr(r.header, "transfer-encoding"));
+    reply_release(&r);
+    call(&kit.daemon, &(struct call){.path = path, .range = "100-199"}, &r);
+    assert_int_equal(r.status, 206);
+    assert_int_equal(r.len, 100);
+    assert_memory_equal(r.body, image.bytes + 100, 100);
+    reply_release(&r);
+    call(&kit.daemon, &(struct call){.method = "HEAD", .path = path}, &r);
+    assert_int_equal(r.status, 200);
+    assert_int_equal(r.len, 0);
+    reply_release(&r);
+}
+
+static void expect_publish(struct sf_manifest *m, const char *version, long status,
+                           const char *code)
+{
+    char got[64];
+    long was = kit_publish(&kit, m, version, got);
+    if (was != status || strcmp(got, code) != 0) {
+        fail_msg("publish %s: %ld %s, not %ld %s", version, was, got, status, code);
+    }
+}
+
+/* Uploads an image of `spec` and publishes it. */
+static void expect_image(const struct esp_image_spec *spec, long status, const char *code)
+{
+    struct kit_image image;
+    char got[64];
+    image.len = esp_image_build(spec, image.bytes, sizeof(image.bytes));
+    kit_image_seal(&image);
+    assert_int_equal(kit_upload(&kit, &image, got), 201);
+    struct sf_manifest m;
+    kit_manifest(&kit, &image, spec->version, &m);
+    expect_publish(&m, spec->version, status, code);
+}
+
+static void refuses_images_that_the_product_cannot_run(void **state)
+{
+    (void)state;
+    static const uint8_t other_class[SF_UUID_SIZE] = {1, 2, 3};
+    struct esp_image_spec spec = {.version = "1.0.0", .class_uuid = other_class, .seed = 1};
+    expect_image(&spec, 422, "other_class");
+    spec = (struct esp_image_spec){
+        .version = "1.0.0", .class_uuid = kit.class_uuid, .without_record = 1, .seed = 2};
+    expect_image(&spec, 422, "no_updater_record");
+
+    struct kit_image image;
+    char got[64];
+    kit_image(&kit, "1.0.0", &image);
+    image.bytes[12] = SF_CHIP_ESP32S3; /* chip_id of the header */
+    esp_image_reseal(image.bytes, image.len);
+    kit_image_seal(&image);
+    assert_int_equal(kit_upload(&kit, &image, got), 201);
+    struct sf_manifest m;
+    kit_manifest(&kit, &image, "1.0.0", &m);
+    expect_publish(&m, "1.0.0", 422, "other_chip");
+}
+
+static void refuses_an_image_larger_than_the_slot(void **state)
+{
+    (void)state;
+    static uint8_t bytes[KIT_SLOT_SIZE + 4096];
+    const struct esp_image_spec spec = {
+        .version = "1.0.0", .class_uuid = kit.class_uuid, .size = sizeof(bytes), .seed = 3};
+    size_t len = esp_image_build(&spec, bytes, sizeof(bytes));
+    struct kit_image name; /* digest and name only: the bytes do not fit */
+    assert_int_equal(sf_sha256(crypto_openssl(), bytes, len, name.digest), SF_OK);
+    struct sf_manifest m;
+    name.len = 0;
+    kit_image_seal(&name);
+    assert_int_equal(sf_sha256(crypto_openssl(), bytes, len, name.digest), SF_OK);
+    for (size_t i = 0; i < SF_SHA256_SIZE; i++) {
+        (void)snprintf(name.hex + 2 * i, 3, "%02x", name.digest[i]);
+    }
+    char path[128];
+    struct reply r;
+    (void)snprintf(path, sizeof(path), "/api/v1/artifacts/%s", name.hex);
+    call(&kit.daemon,
+         &(struct call){.method = "PUT",
+                        .path = path,
+                        .bearer = kit.daemon.admin,
+                        .content_type = "application/octet-stream",
+                        .body = bytes,
+                        .body_len = len},
+         &r);
+    assert_int_equal(r.status, 201);
+    reply_release(&r);
+    name.len = len;
+    kit_manifest(&kit, &name, "1.0.0", &m);
+    expect_publish(&m, "1.0.0", 422, "too_large");
+}
+
+static void refuses_manifests_that_do_not_fit(void **state)
+{
+    (void)state;
+    struct kit_image image;
+    char got[64];
+    kit_image(&kit, "1.0.0", &image);
+    assert_int_equal(kit_upload(&kit, &image, got), 201);
+    struct sf_manifest good;
+    kit_manifest(&kit, &image, "1.0.0", &good);
+
+    struct sf_manifest m = good;
+    m.class_uuid[0] ^= 1;
+    expect_publish(&m, "1.0.0", 422, "other_class");
+    m = good;
+    m.image_size++;
+    expect_publish(&m, "1.0.0", 422, "other_size");
+    m = good;
+    m.image_digest[0] ^= 1;
+    expect_publish(&m, "1.0.0", 422, "no_such_artifact");
+    m = good;
+    m.seq++;
+    expect_publish(&m, "1.0.0", 422, "bad_seq");
+    m = good;
+    m.seq += 2;
+    expect_publish(&m, "1.0.0", 422, "bad_seq");
+    m = good;
+    expect_publish(&m, "1.0.1", 422, "other_version");
+    m = good;
+    expect_publish(&m, "1.0.0 beta", 400, "bad_field");
+
+    struct p256_key other;
+    struct p256_signer signer = kit.release_signer;
+    assert_int_equal(p256_key_generate(&other), SF_OK);
+    assert_int_equal(p256_signer_init(&kit.release_signer, &other), SF_OK);
+    m = good;
+    expect_publish(&m, "1.0.0", 422, "other_key");
+    memcpy(kit.release_signer.public_key.kid, signer.public_key.kid, SF_KID_SIZE);
+    m = good;
+    expect_publish(&m, "1.0.0", 422, "bad_signature");
+    p256_signer_release(&kit.release_signer);
+    p256_key_release(&other);
+    kit.release_signer = signer;
+
+    m = good;
+    expect_publish(&m, "1.0.0", 201, "");
+    m = good;
+    expect_publish(&m, "1.0.0", 422, "bad_seq"); /* the same once more */
+    m = good;
+    m.seq = kit_seq(&kit);
+    expect_publish(&m, "1.0.0", 409, "exists");
+    m = good;
+    m.seq -= m.seq > 2 ? 2 : 0; /* reserved, but below what is published */
+    expect_publish(&m, "1.0.1", 422, m.seq == good.seq ? "other_version" : "bad_seq");
+}
+
+static void refuses_a_lower_secure_version_than_before(void **state)
+{
+    (void)state;
+    struct esp_image_spec spec = {
+        .version = "2.0.0", .class_uuid = kit.class_uuid, .secure_version = 2, .seed = 20};
+    expect_image(&spec, 201, "");
+    spec = (struct esp_image_spec){
+        .version = "2.1.0", .class_uuid = kit.class_uuid, .secure_version = 1, .seed = 21};
+    expect_image(&spec, 422, "lower_secure_version");
+    spec = (struct esp_image_spec){
+        .version = "2.2.0", .class_uuid = kit.class_uuid, .secure_version = 2, .seed = 22};
+    expect_image(&spec, 201, "");
+}
+
+static void takes_an_image_without_record_when_forced_by_name(void **state)
+{
+    (void)state;
+    struct esp_image_spec spec = {.version = "3.0.0",
+                                  .class_uuid = kit.class_uuid,
+                                  .secure_version = 2,
+                                  .without_record = 1,
+                                  .seed = 30};
+    struct kit_image image;
+    char got[64];
+    image.len = esp_image_build(&spec, image.bytes, sizeof(image.bytes));
+    kit_image_seal(&image);
+    assert_int_equal(kit_upload(&kit, &image, got), 201);
+    struct sf_manifest m;
+    kit_manifest(&kit, &image, "3.0.0", &m);
+    uint8_t envelope[SF_ENVELOPE_MAX];
+    char coded[2 * SF_ENVELOPE_MAX];
+    struct sf_signer signer = p256_signer_as_sf(&kit.release_signer);
+    int32_t len = sf_manifest_sign(&m, &signer, crypto_openssl(), envelope, sizeof(envelope));
+    assert_true(len > 0);
+    text_base64(envelope, (size_t)len, coded);
+    long status = 0;
+    json_t *answer = api(&kit.daemon, "POST", "/api/v1/products/lamp/releases",
+                         json_pack("{s:s, s:[s], s:[{s:s, s:s}]}", "version", "3.0.0", "force",
+                                   "no-record", "manifests", "hw_revision", "A", "envelope", coded),
+                         &status);
+    assert_int_equal(status, 201);
+    json_decref(answer);
+}
+
+static void shows_what_was_published(void **state)
+{
+    (void)state;
+    long status = 0;
+    json_t *r = api(&kit.daemon, "GET", "/api/v1/products/lamp/releases/2.0.0", NULL, &status);
+    assert_int_equal(status, 200);
+    assert_string_equal(json_string_value(json_object_get(r, "version")), "2.0.0");
+    assert_string_equal(json_string_value(json_object_get(r, "created_by")), "admin");
+    const json_t *m = json_array_get(json_object_get(r, "manifests"), 0);
+    assert_string_equal(json_string_value(json_object_get(m, "hw_revision")), "A");
+    assert_int_equal(json_integer_value(json_object_get(m, "size")), 8192);
+    json_decref(r);
+    r = api(&kit.daemon, "GET", "/api/v1/products/lamp/releases", NULL, &status);
+    assert_int_equal(json_array_size(json_object_get(r, "items")), 4);
+    json_decref(r);
+    json_decref(api(&kit.daemon, "GET", "/api/v1/products/lamp/releases/9", NULL, &status));
+    assert_int_equal(status, 404);
+    json_decref(api(&kit.daemon, "PUT", "/api/v1/products/lamp/target",
+                    json_pack("{s:s}", "version", "9"), &status));
+    assert_int_equal(status, 404);
+}
+
+static void refuses_a_body_over_the_limit(void **state)
+{
+    (void)state;
+    static char body[70000];
+    memset(body, ' ', sizeof(body));
+    struct reply r;
+    call(&kit.daemon,
+         &(struct call){.path = "/api/v1/products",
+                        .bearer = kit.daemon.admin,
+                        .content_type = "application/json",
+                        .body = body,
+                        .body_len = sizeof(body)},
+         &r);
+    assert_int_equal(r.status, 413);
+    reply_release(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(refuses_uploads_that_are_no_image),
+        cmocka_unit_test(refuses_an_upload_under_another_name),
+        cmocka_unit_test(serves_an_upload_as_it_was_whole_and_in_ranges),
+        cmocka_unit_test(refuses_images_that_the_product_cannot_run),
+        cmocka_unit_test(refuses_an_image_larger_than_the_slot),
+        cmocka_unit_test(refuses_manifests_that_do_not_fit),
+        cmocka_unit_test(refuses_a_lower_secure_version_than_before),
+        cmocka_unit_test(takes_an_image_without_record_when_forced_by_name),
+        cmocka_unit_test(shows_what_was_published),
+        cmocka_unit_test(refuses_a_body_over_the_limit),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
