@@ -1,6 +1,6 @@
 # Tests of the messages: CBOR, COSE, manifest, status, check-in, and the cryptography under them.
 sf_library(sf_wire_support SOURCES wire_support.c LIBS sf_base)
 
-foreach(module cbor cose envelope manifest)
+foreach(module cbor cose envelope manifest status checkin)
   sf_test(formats_${module}_test SOURCES ${module}_test.c LIBS sf_wire_support)
 endforeach()
