@@ -243,8 +243,11 @@ static json_t *slot_json(struct dump *d, const struct sf_partition *p)
         return NULL;
     }
     int err = sf_verdict_image(&in, v);
-    const struct sf_image_head *head = &v->image.head;
-    int known = sf_image_head_known(&v->image);
+    uint8_t first[SF_IMAGE_HEAD_SIZE];
+    struct sf_image_head head;
+    int known = p->size >= sizeof first &&
+                in.read(in.ctx, p->offset, first, sizeof first) == SF_OK &&
+                inspect_head(first, sizeof first, &head);
     char text[16];
     json_t *slot =
         json_pack("{s:s, s:o, s:I, s:I, s:b, s:o}", "slot", type_name(p, text), "label",
@@ -252,10 +255,10 @@ static json_t *slot_json(struct dump *d, const struct sf_partition *p)
                   (json_int_t)p->size, "boots", err == SF_OK, "reason",
                   err == SF_OK ? json_null() : json_string(out_reason(err, &v->diag).text));
     json_object_set_new(slot, "chip",
-                        known ? json_string(inspect_chip(head->header.chip_id).text) : json_null());
+                        known ? json_string(inspect_chip(head.header.chip_id).text) : json_null());
     json_object_set_new(slot, "length", err == SF_OK ? json_integer(v->image.length) : json_null());
-    json_object_set_new(slot, "app_desc", known ? inspect_desc_json(head) : json_null());
-    json_object_set_new(slot, "updater_record", known ? inspect_record_json(head) : json_null());
+    json_object_set_new(slot, "app_desc", known ? inspect_desc_json(&head) : json_null());
+    json_object_set_new(slot, "updater_record", known ? inspect_record_json(&head) : json_null());
     free(v);
     return slot;
 }

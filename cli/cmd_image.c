@@ -47,8 +47,8 @@ static json_t *header_json(const struct sf_image_header *h)
 
 static json_t *info_json(const char *path, size_t size, const struct inspect *in)
 {
-    int known = sf_image_head_known(&in->image);
-    const struct sf_image_head *head = &in->image.head;
+    int known = in->head_known;
+    const struct sf_image_head *head = &in->head;
     json_t *root = json_pack(
         "{s:o, s:b, s:o, s:I, s:o}", "file", out_json_path(path), "ok", in->err == SF_OK, "reason",
         in->err == SF_OK ? json_null() : json_string(out_reason(in->err, &in->diag).text), "size",
@@ -100,15 +100,15 @@ static void print_record(const struct sf_image_head *head)
 
 static void print_head(const struct inspect *in)
 {
-    const struct sf_image_header *h = &in->image.head.header;
+    const struct sf_image_header *h = &in->head.header;
     const struct chip *chip = chip_find(h->chip_id);
     printf("chip            %s, revisions %u to %u\n", inspect_chip(h->chip_id).text,
            h->min_chip_rev_full, h->max_chip_rev_full);
     printf("flash           %s, %s, %s\n", chip_mode_name(h->spi_mode), chip_size_name(h->spi_size),
            chip_freq_name(chip, h->spi_speed));
     printf("entry           0x%08" PRIx32 "\n", h->entry_addr);
-    print_desc(&in->image.head);
-    print_record(&in->image.head);
+    print_desc(&in->head);
+    print_record(&in->head);
 }
 
 static void print_info(const char *path, size_t size, const struct inspect *in)
@@ -117,7 +117,7 @@ static void print_info(const char *path, size_t size, const struct inspect *in)
     out_hex(in->digest, sizeof in->digest, hex);
     printf("file            %s, %s\n", path, out_size(size).text);
     printf("SHA-256         %s\n", hex);
-    if (sf_image_head_known(&in->image)) {
+    if (in->head_known) {
         print_head(in);
     }
     json_t *segments = segments_json(&in->image);
@@ -132,7 +132,7 @@ static void print_info(const char *path, size_t size, const struct inspect *in)
     json_decref(segments);
     if (in->err == SF_OK) {
         printf("verdict         sound%s\n",
-               in->image.head.header.hash_appended ? "" : ", but without an appended SHA-256");
+               in->head.header.hash_appended ? "" : ", but without an appended SHA-256");
     }
 }
 
@@ -210,7 +210,7 @@ static int revision_fits(const struct sf_image_header *h, unsigned long rev)
 static const char *check_wishes(const struct cli_args *args, const struct wishes *w,
                                 const struct inspect *in, size_t size)
 {
-    const struct sf_image_head *head = &in->image.head;
+    const struct sf_image_head *head = &in->head;
     if (w->chip_id >= 0 && w->chip_id != head->header.chip_id) {
         return sf_err_str(SF_ERR_CHIP);
     }
@@ -246,9 +246,8 @@ static int tell_verdict(const struct cli_args *args, const char *path, const str
     if (!args->json) {
         char text[64];
         printf("%s: sound image for %s, version %s, %u bytes\n", path,
-               inspect_chip(in->image.head.header.chip_id).text,
-               in->image.head.has_desc ? out_clean(in->image.head.desc.version, text, sizeof text)
-                                       : "unknown",
+               inspect_chip(in->head.header.chip_id).text,
+               in->head.has_desc ? out_clean(in->head.desc.version, text, sizeof text) : "unknown",
                in->length);
     }
     return CLI_OK;

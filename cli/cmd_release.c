@@ -88,7 +88,7 @@ static int check_key(const struct publish *p)
 
 static int check_place(const struct publish *p, const struct publication *i)
 {
-    const struct sf_image_head *head = &i->image.image.head;
+    const struct sf_image_head *head = &i->image.head;
     const char *chip = json_string_value(json_object_get(p->product, "chip"));
     json_int_t slot_size = json_integer_value(json_object_get(p->product, "slot_size"));
     if (chip && strcmp(chip, inspect_chip(head->header.chip_id).text) != 0) {
@@ -115,7 +115,7 @@ static int set_class(struct publication *i, const json_t *class_json)
  * must have one revision only. */
 static int find_class(const struct publish *p, struct publication *i)
 {
-    const struct sf_image_head *head = &i->image.image.head;
+    const struct sf_image_head *head = &i->image.head;
     const json_t *classes = json_object_get(p->product, "hw_revisions");
     for (size_t k = 0; k < json_array_size(classes); k++) {
         if (!set_class(i, json_array_get(classes, k))) {
@@ -156,9 +156,9 @@ static struct manifest_wish wish_of(const struct publish *p, const struct public
 
 static int check_together(const struct publish *p)
 {
-    const char *first = p->image[0].image.image.head.desc.version;
+    const char *first = p->image[0].image.head.desc.version;
     for (unsigned i = 0; i < p->count; i++) {
-        const char *version = p->image[i].image.image.head.desc.version;
+        const char *version = p->image[i].image.head.desc.version;
         if (strcmp(version, first) != 0) {
             return cli_fail(CLI_REFUSED,
                             "cannot publish '%s' and '%s' together: their versions "
@@ -181,7 +181,7 @@ static int check_together(const struct publish *p)
 static int check_against_releases(struct publish *p)
 {
     const struct client_path path = client_path("products", p->product_name, "releases", NULL);
-    const struct sf_app_desc *desc = &p->image[0].image.image.head.desc;
+    const struct sf_app_desc *desc = &p->image[0].image.head.desc;
     json_t *answer = NULL;
     int status = client_list(&p->client, &path, LIST_MAX, &answer);
     const json_t *items = json_object_get(answer, "items");
@@ -287,9 +287,8 @@ static int post_release(struct publish *p, json_t **answer)
         json_decref(list);
         return status;
     }
-    json_t *body =
-        json_pack("{s:o, s:o}", "version", out_json_text(p->image[0].image.image.head.desc.version),
-                  "manifests", list);
+    json_t *body = json_pack("{s:o, s:o}", "version",
+                             out_json_text(p->image[0].image.head.desc.version), "manifests", list);
     status = client_call(&p->client, "POST", &path, body, answer);
     json_decref(body);
     return status;
@@ -302,7 +301,7 @@ static int set_target(struct publish *p)
     }
     const struct client_path path = client_path("products", p->product_name, "target", NULL);
     json_t *body =
-        json_pack("{s:o}", "version", out_json_text(p->image[0].image.image.head.desc.version));
+        json_pack("{s:o}", "version", out_json_text(p->image[0].image.head.desc.version));
     int status = client_call(&p->client, "PUT", &path, body, NULL);
     json_decref(body);
     return status;

@@ -18,10 +18,15 @@ enum { FIRST_CHUNK = 64 * 1024 };
 /* Reads to the end. Returns 0, or -1 with errno, EFBIG for more than `max` bytes. */
 static int read_all(int fd, size_t max, struct file_bytes *out)
 {
+    struct stat st;
     size_t room = 0;
+    size_t grow_to = fstat(fd, &st) == 0 && st.st_size > 0 && (size_t)st.st_size <= max
+                         ? (size_t)st.st_size + 2 /* the NUL, and room to see that it ends */
+                         : FIRST_CHUNK;
     for (;;) {
         if (out->len + 1 >= room) {
-            room = room ? room * 2 : FIRST_CHUNK;
+            room = grow_to;
+            grow_to *= 2;
             uint8_t *more = realloc(out->data, room);
             if (!more) {
                 return -1;
@@ -67,7 +72,9 @@ int file_read(const char *path, size_t max, struct file_bytes *out)
 void file_release(struct file_bytes *bytes)
 {
     if (bytes->data) {
-        explicit_bzero(bytes->data, bytes->len); /* it may have been a key or a token */
+        if (bytes->len <= FILE_TEXT_MAX) {
+            explicit_bzero(bytes->data, bytes->len); /* it may have been a key or a token */
+        }
         free(bytes->data);
     }
     *bytes = (struct file_bytes){0};

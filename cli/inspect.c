@@ -9,10 +9,18 @@
 #include "base/uuid.h"
 #include "cli/out.h"
 
+int inspect_head(const uint8_t *data, size_t len, struct sf_image_head *out)
+{
+    int err =
+        sf_image_head_decode(data, len < SF_IMAGE_HEAD_SIZE ? len : SF_IMAGE_HEAD_SIZE, out, NULL);
+    return err == SF_OK || err == SF_ERR_CORRUPT || err == SF_ERR_VERSION;
+}
+
 int inspect_image(const uint8_t *data, size_t len, enum inspect_trailing trailing,
                   struct inspect *out)
 {
     memset(out, 0, sizeof *out);
+    out->head_known = inspect_head(data, len, &out->head);
     const struct sf_crypto *crypto = crypto_openssl();
     out->err = sf_sha256(crypto, data, len, out->digest);
     if (out->err != SF_OK) {

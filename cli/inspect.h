@@ -9,6 +9,8 @@
 
 struct inspect {
     struct sf_image_parser image;
+    struct sf_image_head head; /* also of an image that is broken further on */
+    int head_known;            /* `head` says something: magic, chip and segment count are sane */
     int err; /* SF_OK, or the first reason against it: of the image, then TRAILING */
     struct sf_diag diag;
     uint32_t length;                /* the L of the digest; 0 unless the image is complete */
@@ -20,6 +22,9 @@ enum inspect_trailing { INSPECT_TRAILING_REFUSED, INSPECT_TRAILING_ALLOWED };
 /* Returns out->err. */
 int inspect_image(const uint8_t *data, size_t len, enum inspect_trailing trailing,
                   struct inspect *out);
+
+/* Decodes the first 384 bytes of an image for showing; returns head_known. */
+int inspect_head(const uint8_t *data, size_t len, struct sf_image_head *out);
 
 /* "esp32c3", or "chip 0x1234". */
 struct inspect_name {

@@ -12,7 +12,7 @@
 
 int manifest_check(const struct manifest_wish *w)
 {
-    const struct sf_image_head *head = &w->image->image.head;
+    const struct sf_image_head *head = &w->image->head;
     char text[UUID_TEXT_SIZE];
     char clean[40];
     if (!head->has_desc) {
@@ -74,7 +74,7 @@ int manifest_make(const struct manifest_wish *w, const struct p256_key *key,
         return status;
     }
     struct sf_manifest *m = &out->manifest;
-    if (sf_manifest_version_parse(w->image->image.head.desc.version, m) != SF_OK) {
+    if (sf_manifest_version_parse(w->image->head.desc.version, m) != SF_OK) {
         return cli_fail(CLI_REFUSED, "cannot sign for '%s': bad version", w->image_path);
     }
     m->seq = w->seq;

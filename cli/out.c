@@ -8,7 +8,7 @@
 
 #include "cli/cli.h"
 
-enum { CELL_MAX = 80, COLUMN_MAX = 16, KEY_MAX = 64 };
+enum { CELL_MAX = 200, COLUMN_MAX = 16, KEY_MAX = 64 };
 
 void out_hex(const uint8_t *bytes, size_t len, char *out)
 {
