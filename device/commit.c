@@ -198,11 +198,11 @@ static int raise_floor(struct sf_core *c)
 
 /* The last look: is the answer fresh, does the application agree, is the image still the one that
  * was hashed? */
-static enum sf_event check_again(struct sf_core *c, uint64_t now_ms)
+static enum sf_event check_again(struct sf_core *c)
 {
     const struct sf_platform *p = c->config->platform;
     uint32_t fingerprint = 0;
-    if (now_ms - c->answered_ms > SF_COMMIT_FRESH_MS) {
+    if (c->now_ms - c->answered_ms > SF_COMMIT_FRESH_MS) {
         return SF_EVENT_ASK;
     }
     if (p->may_update_now != NULL && p->may_update_now(p->ctx) != SF_OK) {
@@ -238,14 +238,14 @@ static int write_plan(struct sf_core *c)
     return SF_OK;
 }
 
-enum sf_event sf_commit_step(struct sf_core *c, uint64_t now_ms)
+enum sf_event sf_commit_step(struct sf_core *c)
 {
     enum { CHECK, FLOOR, ENTRY, DONE };
     int err = SF_OK;
 
     switch (c->step) {
     case CHECK: {
-        const enum sf_event event = check_again(c, now_ms);
+        const enum sf_event event = check_again(c);
         c->step = FLOOR;
         if (event != SF_EVENT_NONE) {
             return event;

@@ -9,31 +9,25 @@
 
 #include "device/engine_private.h"
 
-typedef int sf_transition_action(struct sf_core *c, uint64_t now_ms);
-typedef enum sf_event sf_state_work(struct sf_core *c, uint64_t now_ms);
+typedef int sf_transition_action(struct sf_core *c);
+typedef enum sf_event sf_state_work(struct sf_core *c);
 
-static int next_step_first(struct sf_core *c, uint64_t now_ms)
+static int next_step_first(struct sf_core *c)
 {
-    (void)now_ms;
     c->step = 0;
     return SF_OK;
-}
-
-static int enrolled(struct sf_core *c, uint64_t now_ms)
-{
-    return sf_exchange_enrolled(c, now_ms);
 }
 
 /* script/state-diagram draws docs/engine-states.md from these rows. */
 static const struct row {
     uint8_t state;
     uint8_t event;
-    sf_transition_action *action;
     uint8_t next;
+    sf_transition_action *action;
 } table[] = {
 #define ROW(state, event, action, next)                             \
     {                                                               \
-        SF_STATE_##state, SF_EVENT_##event, action, SF_STATE_##next \
+        SF_STATE_##state, SF_EVENT_##event, SF_STATE_##next, action \
     }
     ROW(START, OK, next_step_first, MEASURE),
     ROW(MEASURE, OK, sf_pace_contact_now, IDLE),
@@ -41,7 +35,7 @@ static const struct row {
 
     ROW(IDLE, TIMER, sf_exchange_build_checkin, CHECKIN),
     ROW(IDLE, ENROL, sf_exchange_build_enrol, ENROL),
-    ROW(ENROL, OK, enrolled, IDLE),
+    ROW(ENROL, OK, sf_exchange_enrolled, IDLE),
     ROW(ENROL, FAILED, sf_pace_contact_later, IDLE),
     ROW(CHECKIN, OK, NULL, CHECKIN_JUDGE),
     ROW(CHECKIN, FAILED, sf_judge_missed, IDLE),
@@ -130,9 +124,11 @@ static const uint8_t phases[SF_STATE_COUNT] = {
     [SF_STATE_GO_BACK] = SF_PHASE_TRIAL,
 };
 
-static struct sf_core *core(struct sf_engine *e)
+static struct sf_core *core(struct sf_engine *e, uint64_t now_ms)
 {
-    return (struct sf_core *)(void *)e;
+    struct sf_core *c = (struct sf_core *)(void *)e;
+    c->now_ms = now_ms;
+    return c;
 }
 
 static const struct sf_core *core_const(const struct sf_engine *e)
@@ -159,10 +155,10 @@ int sf_core_note(struct sf_core *c, int err)
     return err;
 }
 
-void sf_core_event(struct sf_core *c, enum sf_event event, uint64_t now_ms)
+void sf_core_event(struct sf_core *c, enum sf_event event)
 {
     /* Not a known pair: start over from the next check-in rather than stand still. */
-    static const struct row start_over = {0, 0, sf_outcome_failed, SF_STATE_IDLE};
+    static const struct row start_over = {0, 0, SF_STATE_IDLE, sf_outcome_failed};
 
     for (unsigned i = 0; i < 3 && event != SF_EVENT_NONE; i++) {
         const struct row *row = find_row(c->state, event);
@@ -170,7 +166,7 @@ void sf_core_event(struct sf_core *c, enum sf_event event, uint64_t now_ms)
             row = &start_over;
         }
         c->state = row->next;
-        const int err = row->action == NULL ? SF_OK : row->action(c, now_ms);
+        const int err = row->action == NULL ? SF_OK : row->action(c);
         event = err == SF_OK ? SF_EVENT_NONE : SF_EVENT_FAILED;
         if (err != SF_OK) {
             (void)sf_core_note(c, err);
@@ -192,15 +188,15 @@ void sf_engine_init(struct sf_engine *e, const struct sf_config *config, uint64_
 {
     assert(config->slot_count <= SF_OTA_SLOT_MAX);
     assert(config->self_test_count <= SF_SELF_TEST_MAX);
-    struct sf_core *c = core(e);
     memset(e, 0, sizeof(*e));
+    struct sf_core *c = core(e, now_ms);
     c->config = config;
     c->start_ms = now_ms;
     c->state = SF_STATE_START;
     c->held.slot = SF_NO_WIRE_SLOT;
 }
 
-static void cancel_if_asked(struct sf_core *c, uint64_t now_ms)
+static void cancel_if_asked(struct sf_core *c)
 {
     if (!c->poked_cancel) {
         return;
@@ -209,7 +205,7 @@ static void cancel_if_asked(struct sf_core *c, uint64_t now_ms)
         c->poked_cancel = 0;
     } else if (find_row(c->state, SF_EVENT_DROP) != NULL) {
         (void)sf_core_note(c, SF_ERR_CANCELLED);
-        sf_core_event(c, SF_EVENT_DROP, now_ms);
+        sf_core_event(c, SF_EVENT_DROP);
     }
 }
 
@@ -245,23 +241,23 @@ static void fill_request(struct sf_core *c, struct sf_request *r)
     }
 }
 
-static enum sf_event timer_event(const struct sf_core *c, uint64_t now_ms)
+static enum sf_event timer_event(const struct sf_core *c)
 {
     if (c->state == SF_STATE_IDLE && !c->enrolled) {
         return SF_EVENT_ENROL;
     }
-    return c->state == SF_STATE_FETCH_WAIT && now_ms >= c->ask_at_ms ? SF_EVENT_ASK
-                                                                     : SF_EVENT_TIMER;
+    return c->state == SF_STATE_FETCH_WAIT && c->now_ms >= c->ask_at_ms ? SF_EVENT_ASK
+                                                                        : SF_EVENT_TIMER;
 }
 
 struct sf_action sf_engine_next(struct sf_engine *e, uint64_t now_ms)
 {
-    struct sf_core *c = core(e);
+    struct sf_core *c = core(e, now_ms);
     if (kinds[c->state] != KIND_REQUEST) {
-        cancel_if_asked(c, now_ms);
+        cancel_if_asked(c);
     }
     if (kinds[c->state] == KIND_WAIT && now_ms >= c->wait_until_ms) {
-        sf_core_event(c, timer_event(c, now_ms), now_ms);
+        sf_core_event(c, timer_event(c));
     }
     struct sf_action action = {.kind = SF_ACTION_WAIT, .wait_until_ms = c->wait_until_ms};
     switch (kinds[c->state]) {
@@ -283,10 +279,10 @@ struct sf_action sf_engine_next(struct sf_engine *e, uint64_t now_ms)
 
 void sf_engine_work(struct sf_engine *e, uint64_t now_ms)
 {
-    struct sf_core *c = core(e);
-    cancel_if_asked(c, now_ms);
+    struct sf_core *c = core(e, now_ms);
+    cancel_if_asked(c);
     if (works[c->state] != NULL) {
-        sf_core_event(c, works[c->state](c, now_ms), now_ms);
+        sf_core_event(c, works[c->state](c));
     }
 }
 
@@ -301,7 +297,7 @@ static int stop_request(struct sf_core *c, int err)
 int sf_engine_response_head(struct sf_engine *e, const struct sf_response_head *head,
                             uint64_t now_ms)
 {
-    struct sf_core *c = core(e);
+    struct sf_core *c = core(e, now_ms);
     if (kinds[c->state] != KIND_REQUEST || c->exchange.got_head) {
         return SF_ERR_STATE;
     }
@@ -312,15 +308,14 @@ int sf_engine_response_head(struct sf_engine *e, const struct sf_response_head *
     c->exchange.stall_at_ms = now_ms + sf_pace_stall_ms(c);
     c->exchange.retry_after_s = head->retry_after_s;
     c->exchange.left = head->content_len;
-    const int err =
-        c->state == SF_STATE_FETCH ? sf_fetch_head(c, head, now_ms) : sf_exchange_head(c, head);
+    const int err = c->state == SF_STATE_FETCH ? sf_fetch_head(c, head) : sf_exchange_head(c, head);
     return err == SF_OK ? SF_OK : stop_request(c, err);
 }
 
 int32_t sf_engine_response_body(struct sf_engine *e, const uint8_t *data, size_t len,
                                 uint64_t now_ms)
 {
-    struct sf_core *c = core(e);
+    struct sf_core *c = core(e, now_ms);
     if (kinds[c->state] != KIND_REQUEST || !c->exchange.got_head || len == 0) {
         return SF_ERR_STATE;
     }
@@ -328,8 +323,8 @@ int32_t sf_engine_response_body(struct sf_engine *e, const uint8_t *data, size_t
         return c->exchange.err;
     }
     c->exchange.stall_at_ms = now_ms + sf_pace_stall_ms(c);
-    const int32_t taken = c->state == SF_STATE_FETCH ? sf_fetch_body(c, data, len, now_ms)
-                                                     : sf_exchange_body(c, data, len);
+    const int32_t taken =
+        c->state == SF_STATE_FETCH ? sf_fetch_body(c, data, len) : sf_exchange_body(c, data, len);
     if (taken < 0) {
         return stop_request(c, (int)taken);
     }
@@ -339,7 +334,7 @@ int32_t sf_engine_response_body(struct sf_engine *e, const uint8_t *data, size_t
 
 int sf_engine_request_check(struct sf_engine *e, uint64_t now_ms)
 {
-    struct sf_core *c = core(e);
+    struct sf_core *c = core(e, now_ms);
     if (kinds[c->state] != KIND_REQUEST) {
         return SF_ERR_STATE;
     }
@@ -357,16 +352,16 @@ int sf_engine_request_check(struct sf_engine *e, uint64_t now_ms)
     }
     int err = SF_OK;
     if (c->state == SF_STATE_FETCH) {
-        err = sf_fetch_check(c, now_ms);
+        err = sf_fetch_check(c);
     } else if (c->state == SF_STATE_TRIAL_ASK) {
-        err = sf_trial_poll(c, now_ms);
+        err = sf_trial_poll(c);
     }
     return err == SF_OK ? SF_OK : stop_request(c, err);
 }
 
 void sf_engine_response_end(struct sf_engine *e, int err, uint64_t now_ms)
 {
-    struct sf_core *c = core(e);
+    struct sf_core *c = core(e, now_ms);
     if (kinds[c->state] != KIND_REQUEST) {
         return;
     }
@@ -380,16 +375,16 @@ void sf_engine_response_end(struct sf_engine *e, int err, uint64_t now_ms)
         event = SF_EVENT_DROP;
         (void)sf_core_note(c, SF_ERR_CANCELLED);
     } else if (c->state == SF_STATE_FETCH) {
-        event = sf_fetch_end(c, err, now_ms);
+        event = sf_fetch_end(c, err);
     } else if (sf_core_note(c, sf_exchange_end(c, err)) != SF_OK) {
         event = SF_EVENT_FAILED;
     }
-    sf_core_event(c, event, now_ms);
+    sf_core_event(c, event);
 }
 
 void sf_engine_poke(struct sf_engine *e, enum sf_poke what, uint64_t now_ms)
 {
-    struct sf_core *c = core(e);
+    struct sf_core *c = core(e, now_ms);
     if (what == SF_POKE_CANCEL) {
         c->poked_cancel = c->deploy.active;
         return;

@@ -104,6 +104,7 @@ struct sf_held {
 
 struct sf_core {
     const struct sf_config *config;
+    uint64_t now_ms; /* as the call under way was told */
     uint64_t start_ms;
     uint64_t wait_until_ms;
     uint8_t state; /* enum sf_state */
@@ -212,7 +213,7 @@ enum {
 };
 
 /* engine.c */
-void sf_core_event(struct sf_core *c, enum sf_event event, uint64_t now_ms);
+void sf_core_event(struct sf_core *c, enum sf_event event);
 int sf_core_note(struct sf_core *c, int err); /* remembers last_error; returns err */
 enum sf_phase sf_core_phase(const struct sf_core *c);
 
@@ -232,27 +233,27 @@ uint32_t sf_pace_stall_ms(const struct sf_core *c);
 uint32_t sf_pace_request_ms(const struct sf_core *c);
 uint32_t sf_pace_download_ms(const struct sf_core *c);
 uint32_t sf_pace_trial_ms(const struct sf_config *config);
-int sf_pace_contact_now(struct sf_core *c, uint64_t now_ms);
-int sf_pace_contact_on_interval(struct sf_core *c, uint64_t now_ms);
-int sf_pace_contact_later(struct sf_core *c, uint64_t now_ms);
-int sf_pace_ask_later(struct sf_core *c, uint64_t now_ms);
+int sf_pace_contact_now(struct sf_core *c);
+int sf_pace_contact_on_interval(struct sf_core *c);
+int sf_pace_contact_later(struct sf_core *c);
+int sf_pace_ask_later(struct sf_core *c);
 
 /* exchange.c: enrolment and check-in */
-void sf_exchange_begin(struct sf_core *c, const char *path, uint32_t timeout_ms, uint64_t now_ms);
+void sf_exchange_begin(struct sf_core *c, const char *path, uint32_t timeout_ms);
 int sf_exchange_identity(struct sf_core *c);
-int sf_exchange_build_enrol(struct sf_core *c, uint64_t now_ms);
-int sf_exchange_build_checkin(struct sf_core *c, uint64_t now_ms);
+int sf_exchange_build_enrol(struct sf_core *c);
+int sf_exchange_build_checkin(struct sf_core *c);
 int sf_exchange_http_error(const struct sf_response_head *head); /* SF_OK for 200, 204, 206 */
 int sf_exchange_head(struct sf_core *c, const struct sf_response_head *head);
 int32_t sf_exchange_body(struct sf_core *c, const uint8_t *data, size_t len);
 int sf_exchange_end(struct sf_core *c, int err);
-int sf_exchange_enrolled(struct sf_core *c, uint64_t now_ms);
+int sf_exchange_enrolled(struct sf_core *c);
 
 /* judge.c: what an answered check-in means here */
-enum sf_event sf_judge_checkin(struct sf_core *c, uint64_t now_ms);
-enum sf_event sf_judge_same(struct sf_core *c, uint64_t now_ms);
-enum sf_event sf_judge_trial(struct sf_core *c, uint64_t now_ms);
-int sf_judge_missed(struct sf_core *c, uint64_t now_ms); /* a check-in failed */
+enum sf_event sf_judge_checkin(struct sf_core *c);
+enum sf_event sf_judge_same(struct sf_core *c);
+enum sf_event sf_judge_trial(struct sf_core *c);
+int sf_judge_missed(struct sf_core *c); /* a check-in failed */
 
 /* trust.c */
 int sf_trust_status(const struct sf_core *c, const struct sf_status *status);
@@ -262,8 +263,8 @@ int sf_trust_manifest(const struct sf_core *c, const struct sf_target *target,
 int sf_trust_head(const struct sf_core *c, const struct sf_image_head *head);
 
 /* outcome.c: what is told about a deployment, and what it means for the next attempt */
-int sf_outcome_failed(struct sf_core *c, uint64_t now_ms);  /* core.error ended the deployment */
-int sf_outcome_dropped(struct sf_core *c, uint64_t now_ms); /* withdrawn */
+int sf_outcome_failed(struct sf_core *c);  /* core.error ended the deployment */
+int sf_outcome_dropped(struct sf_core *c); /* withdrawn */
 int sf_outcome_store(struct sf_core *c, const struct sf_outcome *outcome);
 uint32_t sf_outcome_attempt(const struct sf_core *c, uint64_t counter);
 int sf_outcome_refused(const struct sf_core *c, uint64_t counter);
@@ -275,24 +276,24 @@ int sf_install_judge_head(const struct sf_core *c);
 int sf_install_sector(struct sf_core *c, uint32_t offset, uint32_t len);
 int sf_install_fingerprint(const struct sf_core *c, int slot, uint32_t length, uint32_t *out);
 int sf_install_length(const struct sf_core *c, int slot, uint32_t *length_out);
-enum sf_event sf_install_gate(struct sf_core *c, uint64_t now_ms);
-int sf_install_hash_begin(struct sf_core *c, uint64_t now_ms);
+enum sf_event sf_install_gate(struct sf_core *c);
+int sf_install_hash_begin(struct sf_core *c);
 /* One step; SF_EVENT_OK once `digest` is there. */
 enum sf_event sf_install_hash_step(struct sf_core *c, int slot, uint8_t digest[SF_SHA256_SIZE]);
 void sf_install_hash_abandon(struct sf_core *c);
-enum sf_event sf_install_hash(struct sf_core *c, uint64_t now_ms);
-enum sf_event sf_install_measure(struct sf_core *c, uint64_t now_ms);
+enum sf_event sf_install_hash(struct sf_core *c);
+enum sf_event sf_install_measure(struct sf_core *c);
 const struct sf_good_image *sf_install_good(const struct sf_core *c, int slot);
 int sf_install_remember_good(struct sf_core *c);
 
 /* fetch.c */
-int sf_fetch_build(struct sf_core *c, uint64_t now_ms);
-int sf_fetch_head(struct sf_core *c, const struct sf_response_head *head, uint64_t now_ms);
-int32_t sf_fetch_body(struct sf_core *c, const uint8_t *data, size_t len, uint64_t now_ms);
-int sf_fetch_check(struct sf_core *c, uint64_t now_ms);
+int sf_fetch_build(struct sf_core *c);
+int sf_fetch_head(struct sf_core *c, const struct sf_response_head *head);
+int32_t sf_fetch_body(struct sf_core *c, const uint8_t *data, size_t len);
+int sf_fetch_check(struct sf_core *c);
 uint64_t sf_fetch_deadline(const struct sf_core *c);
-enum sf_event sf_fetch_end(struct sf_core *c, int err, uint64_t now_ms);
-int sf_fetch_back_off(struct sf_core *c, uint64_t now_ms);
+enum sf_event sf_fetch_end(struct sf_core *c, int err);
+int sf_fetch_back_off(struct sf_core *c);
 
 /* commit.c: otadata */
 int sf_commit_read(const struct sf_config *config, struct sf_otadata_entry entry[2]);
@@ -301,20 +302,20 @@ int sf_commit_runs_boot_slot(const struct sf_config *config,
 uint32_t sf_commit_running_state(const struct sf_config *config,
                                  const struct sf_otadata_entry entry[2]);
 int sf_commit_target(const struct sf_config *config); /* slot for the next update, or NO_SLOT */
-enum sf_event sf_commit_step(struct sf_core *c, uint64_t now_ms);
+enum sf_event sf_commit_step(struct sf_core *c);
 int sf_commit_mark_valid(const struct sf_config *config);
 /* Switches away from the running slot. SF_ERR_ROLLBACK_FAILED: there is no way back. */
 enum sf_back { SF_BACK_INVALIDATE, SF_BACK_SWITCH };
 int sf_commit_go_back(const struct sf_config *config, enum sf_back how);
 
 /* trial.c */
-enum sf_event sf_trial_start(struct sf_core *c, uint64_t now_ms);
-int sf_trial_begin(struct sf_core *c, uint64_t now_ms);
-int sf_trial_wait(struct sf_core *c, uint64_t now_ms);
-int sf_trial_poll(struct sf_core *c, uint64_t now_ms);
-enum sf_event sf_trial_step(struct sf_core *c, uint64_t now_ms);
-int sf_trial_missed(struct sf_core *c, uint64_t now_ms);
-enum sf_event sf_trial_confirm(struct sf_core *c, uint64_t now_ms);
-enum sf_event sf_trial_go_back(struct sf_core *c, uint64_t now_ms);
+enum sf_event sf_trial_start(struct sf_core *c);
+int sf_trial_begin(struct sf_core *c);
+int sf_trial_wait(struct sf_core *c);
+int sf_trial_poll(struct sf_core *c);
+enum sf_event sf_trial_step(struct sf_core *c);
+int sf_trial_missed(struct sf_core *c);
+enum sf_event sf_trial_confirm(struct sf_core *c);
+enum sf_event sf_trial_go_back(struct sf_core *c);
 
 #endif

@@ -9,12 +9,12 @@
 static const char checkin_path[] = "/device/v1/checkin";
 static const char enrol_path[] = "/device/v1/enrol";
 
-void sf_exchange_begin(struct sf_core *c, const char *path, uint32_t timeout_ms, uint64_t now_ms)
+void sf_exchange_begin(struct sf_core *c, const char *path, uint32_t timeout_ms)
 {
     c->exchange = (struct sf_exchange){
         .path = path,
-        .deadline_ms = now_ms + timeout_ms,
-        .stall_at_ms = now_ms + sf_pace_stall_ms(c),
+        .deadline_ms = c->now_ms + timeout_ms,
+        .stall_at_ms = c->now_ms + sf_pace_stall_ms(c),
         .left = -1,
     };
 }
@@ -90,16 +90,16 @@ static void text_copy(char *out, const char *text, size_t max)
     out[len] = '\0';
 }
 
-int sf_exchange_build_enrol(struct sf_core *c, uint64_t now_ms)
+int sf_exchange_build_enrol(struct sf_core *c)
 {
     if (c->authorization[0] == '\0') {
         const int err = sf_exchange_identity(c);
         if (err != SF_OK) {
-            sf_exchange_begin(c, enrol_path, 0, now_ms);
+            sf_exchange_begin(c, enrol_path, 0);
             return err;
         }
     }
-    sf_exchange_begin(c, enrol_path, sf_pace_request_ms(c), now_ms);
+    sf_exchange_begin(c, enrol_path, sf_pace_request_ms(c));
     if (c->config->enrol_token == NULL) { /* provisioned in the meantime: nothing to enrol */
         return SF_ERR_UNAUTHORIZED;
     }
@@ -124,7 +124,7 @@ int sf_exchange_build_enrol(struct sf_core *c, uint64_t now_ms)
     return SF_OK;
 }
 
-int sf_exchange_enrolled(struct sf_core *c, uint64_t now_ms)
+int sf_exchange_enrolled(struct sf_core *c)
 {
     struct sf_record_cred cred;
     c->enrolled = 1;
@@ -133,7 +133,7 @@ int sf_exchange_enrolled(struct sf_core *c, uint64_t now_ms)
         cred.known = 1;
         (void)sf_core_note(c, sf_record_save(c->config->store, SF_RECORD_CRED, &cred));
     }
-    return sf_pace_contact_now(c, now_ms);
+    return sf_pace_contact_now(c);
 }
 
 static void fill_other_slot(const struct sf_core *c, int slot, struct sf_other_slot *out)
@@ -184,7 +184,14 @@ static uint32_t abilities(const struct sf_core *c)
     return bits | (c->config->factory.size != 0 ? SF_ABILITY_FACTORY : 0);
 }
 
-static void fill_checkin(struct sf_core *c, struct sf_checkin *k, uint64_t now_ms)
+/* By a 32-bit division: the one in 64 bits costs a chip without it 2 KiB. Stops after a year. */
+static uint32_t seconds(uint64_t ms)
+{
+    const uint64_t eighths = ms >> 3;
+    return (eighths < UINT32_MAX ? (uint32_t)eighths : UINT32_MAX) / 125;
+}
+
+static void fill_checkin(struct sf_core *c, struct sf_checkin *k)
 {
     const struct sf_config *config = c->config;
 
@@ -194,7 +201,7 @@ static void fill_checkin(struct sf_core *c, struct sf_checkin *k, uint64_t now_m
     k->boot_count = c->boot.count;
     memcpy(k->boot_id, c->boot_id, SF_BOOT_ID_SIZE);
     k->reset_reason = (uint8_t)config->platform->reset_reason(config->platform->ctx);
-    k->uptime_s = (uint32_t)((now_ms - c->start_ms) / 1000);
+    k->uptime_s = seconds(c->now_ms - c->start_ms);
     memcpy(k->running_digest, c->running_digest, SF_SHA256_SIZE);
     k->running_length = c->running_length;
     text_copy(k->running_version, config->version, SF_VERSION_TEXT_MAX);
@@ -232,16 +239,16 @@ static void fill_progress(struct sf_core *c, struct sf_checkin *k)
     }
 }
 
-int sf_exchange_build_checkin(struct sf_core *c, uint64_t now_ms)
+int sf_exchange_build_checkin(struct sf_core *c)
 {
     union sf_scratch *s = sf_scratch(c);
 
-    sf_exchange_begin(c, checkin_path, sf_pace_request_ms(c), now_ms);
+    sf_exchange_begin(c, checkin_path, sf_pace_request_ms(c));
     const int err = c->config->crypto->random(c->config->crypto->ctx, c->nonce, sizeof(c->nonce));
     if (err != SF_OK) {
         return err;
     }
-    fill_checkin(c, &s->ask.checkin, now_ms);
+    fill_checkin(c, &s->ask.checkin);
     fill_progress(c, &s->ask.checkin);
     const int32_t len = sf_checkin_encode(&s->ask.checkin, s->ask.body, sizeof(s->ask.body));
     if (len < 0) {

@@ -33,18 +33,18 @@ static void start_over(struct sf_core *c)
     c->offset = 0;
 }
 
-int sf_fetch_build(struct sf_core *c, uint64_t now_ms)
+int sf_fetch_build(struct sf_core *c)
 {
-    if (now_ms >= c->deploy.give_up_ms) {
+    if (c->now_ms >= c->deploy.give_up_ms) {
         return SF_ERR_DEADLINE;
     }
-    sf_exchange_begin(c, c->path, (uint32_t)(c->deploy.give_up_ms - now_ms), now_ms);
+    sf_exchange_begin(c, c->path, (uint32_t)(c->deploy.give_up_ms - c->now_ms));
     c->exchange.authorization = c->authorization;
     c->offset = whole_sectors(c->held.bytes);
     c->window_bytes = 0;
-    c->window_end_ms = now_ms + WINDOW_MS;
-    if (c->ask_at_ms <= now_ms) {
-        c->ask_at_ms = now_ms + ASK_EVERY_MS;
+    c->window_end_ms = c->now_ms + WINDOW_MS;
+    if (c->ask_at_ms <= c->now_ms) {
+        c->ask_at_ms = c->now_ms + ASK_EVERY_MS;
     }
     return SF_OK;
 }
@@ -101,9 +101,8 @@ static int go_on(struct sf_core *c, const struct sf_response_head *head)
     return length_fits(head->content_len, size - c->offset) ? SF_OK : SF_ERR_HTTP_LENGTH;
 }
 
-int sf_fetch_head(struct sf_core *c, const struct sf_response_head *head, uint64_t now_ms)
+int sf_fetch_head(struct sf_core *c, const struct sf_response_head *head)
 {
-    (void)now_ms;
     const int err = sf_exchange_http_error(head);
     if (err != SF_OK) {
         return err;
@@ -142,7 +141,7 @@ static int sector_done(struct sf_core *c)
     return SF_OK;
 }
 
-int32_t sf_fetch_body(struct sf_core *c, const uint8_t *data, size_t len, uint64_t now_ms)
+int32_t sf_fetch_body(struct sf_core *c, const uint8_t *data, size_t len)
 {
     uint8_t *buffer = sf_scratch(c)->sector;
     const uint32_t size = c->deploy.image_size;
@@ -169,7 +168,7 @@ int32_t sf_fetch_body(struct sf_core *c, const uint8_t *data, size_t len, uint64
         if (err != SF_OK) {
             return err;
         }
-        if (now_ms >= c->ask_at_ms && c->offset < size) {
+        if (c->now_ms >= c->ask_at_ms && c->offset < size) {
             return SF_ERR_BUSY; /* a check-in first; the next range goes on here */
         }
     }
@@ -181,9 +180,9 @@ uint64_t sf_fetch_deadline(const struct sf_core *c)
     return c->window_end_ms;
 }
 
-int sf_fetch_check(struct sf_core *c, uint64_t now_ms)
+int sf_fetch_check(struct sf_core *c)
 {
-    if (now_ms < c->window_end_ms) {
+    if (c->now_ms < c->window_end_ms) {
         return SF_OK;
     }
     const uint32_t minimum = sf_pace_config(c->config->minimum_bytes_per_minute,
@@ -192,7 +191,7 @@ int sf_fetch_check(struct sf_core *c, uint64_t now_ms)
         return SF_ERR_TOO_SLOW;
     }
     c->window_bytes = 0;
-    c->window_end_ms = now_ms + WINDOW_MS;
+    c->window_end_ms = c->now_ms + WINDOW_MS;
     return SF_OK;
 }
 
@@ -216,7 +215,7 @@ static int is_loss(int err)
     }
 }
 
-enum sf_event sf_fetch_end(struct sf_core *c, int err, uint64_t now_ms)
+enum sf_event sf_fetch_end(struct sf_core *c, int err)
 {
     if (err == SF_ERR_BUSY) {
         return SF_EVENT_ASK;
@@ -231,7 +230,7 @@ enum sf_event sf_fetch_end(struct sf_core *c, int err, uint64_t now_ms)
     if (err == SF_ERR_TOO_LARGE) {
         start_over(c);
     }
-    if (now_ms >= c->deploy.give_up_ms || !is_loss(err)) {
+    if (c->now_ms >= c->deploy.give_up_ms || !is_loss(err)) {
         return SF_EVENT_FAILED;
     }
     if (err == SF_ERR_HTTP_RANGE || err == SF_ERR_HTTP_CHANGED) {
@@ -248,13 +247,13 @@ enum sf_event sf_fetch_end(struct sf_core *c, int err, uint64_t now_ms)
     return c->deploy.losses > LOSSES_MAX ? SF_EVENT_FAILED : SF_EVENT_LOST;
 }
 
-int sf_fetch_back_off(struct sf_core *c, uint64_t now_ms)
+int sf_fetch_back_off(struct sf_core *c)
 {
     const unsigned fails = c->deploy.losses > 0 ? c->deploy.losses - 1U : 0;
     uint64_t ms = sf_pace_backoff_ms(c, &lost_pace, fails);
     const uint32_t asked = sf_pace_retry_after_ms(c);
     ms = asked > ms ? asked : ms;
-    c->wait_until_ms = now_ms + ms;
+    c->wait_until_ms = c->now_ms + ms;
     if (c->wait_until_ms > c->deploy.give_up_ms) {
         c->wait_until_ms = c->deploy.give_up_ms;
     }

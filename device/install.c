@@ -327,14 +327,14 @@ static int gate_slot(struct sf_core *c)
 }
 
 /* All that can be judged before a byte of the image is asked for. */
-enum sf_event sf_install_gate(struct sf_core *c, uint64_t now_ms)
+enum sf_event sf_install_gate(struct sf_core *c)
 {
     int err = gate_slot(c);
     if (sf_core_note(c, err) != SF_OK) {
         return SF_EVENT_FAILED;
     }
     look_at_slot(c);
-    c->deploy.give_up_ms = now_ms + sf_pace_download_ms(c);
+    c->deploy.give_up_ms = c->now_ms + sf_pace_download_ms(c);
     if (c->held.bytes >= SF_IMAGE_HEAD_SIZE) {
         err = sf_install_read_head(c, c->deploy.slot);
         if (err == SF_OK) {
@@ -356,16 +356,14 @@ enum sf_event sf_install_gate(struct sf_core *c, uint64_t now_ms)
     return SF_EVENT_OK;
 }
 
-int sf_install_hash_begin(struct sf_core *c, uint64_t now_ms)
+int sf_install_hash_begin(struct sf_core *c)
 {
-    (void)now_ms;
     return hash_start(c, c->deploy.image_size);
 }
 
 /* The read-back of the whole slot. What was only remembered to be there and is not is downloaded. */
-enum sf_event sf_install_hash(struct sf_core *c, uint64_t now_ms)
+enum sf_event sf_install_hash(struct sf_core *c)
 {
-    (void)now_ms;
     const struct sf_platform *p = c->config->platform;
     uint8_t digest[SF_SHA256_SIZE];
     const enum sf_event event = sf_install_hash_step(c, c->deploy.slot, digest);
@@ -422,9 +420,8 @@ static int recognise_running(struct sf_core *c)
 
 /* Length and digest of the running image: from the records where they still fit, else measured. An
  * image that cannot be measured is reported as unknown; that stops no check-in. */
-enum sf_event sf_install_measure(struct sf_core *c, uint64_t now_ms)
+enum sf_event sf_install_measure(struct sf_core *c)
 {
-    (void)now_ms;
     const int slot = c->config->running_slot;
     const enum sf_event done = c->trial.open ? SF_EVENT_TRIAL : SF_EVENT_OK;
 

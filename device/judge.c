@@ -72,7 +72,7 @@ static void note_good(struct sf_core *c)
 }
 
 /* Decodes and verifies the answer in the sector buffer and takes what always counts. */
-static int accept(struct sf_core *c, uint64_t now_ms)
+static int accept(struct sf_core *c)
 {
     union sf_scratch *s = sf_scratch(c);
     struct sf_public_key key;
@@ -102,7 +102,7 @@ static int accept(struct sf_core *c, uint64_t now_ms)
     take_acknowledgement(c, status);
     note_good(c);
     c->answered++;
-    c->answered_ms = now_ms;
+    c->answered_ms = c->now_ms;
     c->contact_fails = 0;
     c->ask_fails = 0;
     c->interval_s =
@@ -111,12 +111,12 @@ static int accept(struct sf_core *c, uint64_t now_ms)
     return SF_OK;
 }
 
-int sf_judge_missed(struct sf_core *c, uint64_t now_ms)
+int sf_judge_missed(struct sf_core *c)
 {
     if (decide_no_server(c, 0) != SF_OK) {
         c->last_error = SF_ERR_STORE;
     }
-    return sf_pace_contact_later(c, now_ms);
+    return sf_pace_contact_later(c);
 }
 
 static void begin_deployment(struct sf_core *c, const struct sf_status *status)
@@ -187,9 +187,9 @@ static enum sf_event begin_roll_back(struct sf_core *c, const struct sf_status *
     return SF_EVENT_REFUSED;
 }
 
-enum sf_event sf_judge_checkin(struct sf_core *c, uint64_t now_ms)
+enum sf_event sf_judge_checkin(struct sf_core *c)
 {
-    if (sf_core_note(c, accept(c, now_ms)) != SF_OK) {
+    if (sf_core_note(c, accept(c)) != SF_OK) {
         return SF_EVENT_FAILED;
     }
     const struct sf_status *status = &sf_scratch(c)->answer.status;
@@ -202,7 +202,7 @@ enum sf_event sf_judge_checkin(struct sf_core *c, uint64_t now_ms)
         c->last_error = SF_ERR_REFUSED;
         return SF_EVENT_OK;
     }
-    if (now_ms < c->not_before_ms && c->deploy.counter == status->counter) {
+    if (c->now_ms < c->not_before_ms && c->deploy.counter == status->counter) {
         return SF_EVENT_OK; /* backing off after a failure of the same */
     }
     return status->action == SF_STATUS_INSTALL ? begin_install(c, status)
@@ -210,10 +210,10 @@ enum sf_event sf_judge_checkin(struct sf_core *c, uint64_t now_ms)
 }
 
 /* In the middle of an update: does the server still want the same? */
-enum sf_event sf_judge_same(struct sf_core *c, uint64_t now_ms)
+enum sf_event sf_judge_same(struct sf_core *c)
 {
     c->ask_at_ms = 0;
-    if (sf_core_note(c, accept(c, now_ms)) != SF_OK) {
+    if (sf_core_note(c, accept(c)) != SF_OK) {
         return SF_EVENT_FAILED;
     }
     const struct sf_status *status = &sf_scratch(c)->answer.status;
@@ -242,8 +242,8 @@ enum sf_event sf_judge_same(struct sf_core *c, uint64_t now_ms)
     return SF_EVENT_OK;
 }
 
-enum sf_event sf_judge_trial(struct sf_core *c, uint64_t now_ms)
+enum sf_event sf_judge_trial(struct sf_core *c)
 {
     /* Whatever the status wants waits until the trial has ended. */
-    return sf_core_note(c, accept(c, now_ms)) == SF_OK ? SF_EVENT_OK : SF_EVENT_FAILED;
+    return sf_core_note(c, accept(c)) == SF_OK ? SF_EVENT_OK : SF_EVENT_FAILED;
 }

@@ -58,7 +58,7 @@ static int charge_failure(struct sf_core *c, enum charge charge, uint32_t attemp
     return sf_record_save(c->config->store, SF_RECORD_FAILED, f);
 }
 
-static void finish(struct sf_core *c, enum charge charge, uint64_t now_ms)
+static void finish(struct sf_core *c, enum charge charge)
 {
     const struct sf_outcome *last = &c->out.outcome;
     const struct sf_outcome outcome = {
@@ -79,14 +79,14 @@ static void finish(struct sf_core *c, enum charge charge, uint64_t now_ms)
     }
     c->deploy.active = 0;
     c->poked_cancel = 0;
-    (void)sf_pace_contact_now(c, now_ms);
+    (void)sf_pace_contact_now(c);
 }
 
-int sf_outcome_failed(struct sf_core *c, uint64_t now_ms)
+int sf_outcome_failed(struct sf_core *c)
 {
     enum charge charge = CHARGE_NOTHING;
     if (!c->deploy.active) {
-        return sf_pace_contact_on_interval(c, now_ms);
+        return sf_pace_contact_on_interval(c);
     }
     if (c->deploy.kind == SF_TRIAL_ROLL_BACK && c->error != SF_ERR_NOT_NOW) {
         charge = CHARGE_REFUSE;
@@ -95,17 +95,17 @@ int sf_outcome_failed(struct sf_core *c, uint64_t now_ms)
     }
     if (c->error == SF_ERR_NOT_NOW) { /* no failure: the application will say when */
         c->deploy.active = 0;
-        return sf_pace_contact_on_interval(c, now_ms);
+        return sf_pace_contact_on_interval(c);
     }
-    c->not_before_ms = now_ms + sf_pace_backoff_ms(c, &deploy_pace, c->deploy_fails);
+    c->not_before_ms = c->now_ms + sf_pace_backoff_ms(c, &deploy_pace, c->deploy_fails);
     sf_count(&c->deploy_fails);
-    finish(c, charge, now_ms);
+    finish(c, charge);
     return SF_OK;
 }
 
-int sf_outcome_dropped(struct sf_core *c, uint64_t now_ms)
+int sf_outcome_dropped(struct sf_core *c)
 {
     /* The application's cancel holds until the server names something new. */
-    finish(c, c->poked_cancel ? CHARGE_REFUSE : CHARGE_NOTHING, now_ms);
+    finish(c, c->poked_cancel ? CHARGE_REFUSE : CHARGE_NOTHING);
     return SF_OK;
 }

@@ -107,36 +107,36 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
-int sf_pace_contact_now(struct sf_core *c, uint64_t now_ms)
+int sf_pace_contact_now(struct sf_core *c)
 {
-    c->wait_until_ms = now_ms;
+    c->wait_until_ms = c->now_ms;
     return SF_OK;
 }
 
-int sf_pace_contact_on_interval(struct sf_core *c, uint64_t now_ms)
+int sf_pace_contact_on_interval(struct sf_core *c)
 {
-    c->wait_until_ms = now_ms + sf_pace_interval_ms(c);
-    if (c->not_before_ms > now_ms && c->not_before_ms < c->wait_until_ms) {
+    c->wait_until_ms = c->now_ms + sf_pace_interval_ms(c);
+    if (c->not_before_ms > c->now_ms && c->not_before_ms < c->wait_until_ms) {
         c->wait_until_ms = c->not_before_ms;
     }
     return SF_OK;
 }
 
-int sf_pace_contact_later(struct sf_core *c, uint64_t now_ms)
+int sf_pace_contact_later(struct sf_core *c)
 {
     uint32_t ms = sf_pace_backoff_ms(c, &contact_pace, c->contact_fails);
     if (c->error == SF_ERR_QUARANTINED) {
         ms = QUARANTINE_MIN_MS + sf_pace_random(c, QUARANTINE_MAX_MS - QUARANTINE_MIN_MS);
     }
     sf_count(&c->contact_fails);
-    c->wait_until_ms = now_ms + max_u32(ms, sf_pace_retry_after_ms(c));
+    c->wait_until_ms = c->now_ms + max_u32(ms, sf_pace_retry_after_ms(c));
     return SF_OK;
 }
 
-int sf_pace_ask_later(struct sf_core *c, uint64_t now_ms)
+int sf_pace_ask_later(struct sf_core *c)
 {
     const uint32_t ms = sf_pace_backoff_ms(c, &contact_pace, c->ask_fails);
     sf_count(&c->ask_fails);
-    c->wait_until_ms = now_ms + max_u32(ms, sf_pace_retry_after_ms(c));
+    c->wait_until_ms = c->now_ms + max_u32(ms, sf_pace_retry_after_ms(c));
     return SF_OK;
 }

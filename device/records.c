@@ -9,6 +9,8 @@
 #include "formats/crc32.h"
 #include "formats/err.h"
 
+enum { HEADER = 4 }; /* version and length */
+
 struct field {
     uint16_t offset;  /* in the struct */
     uint8_t size;     /* bytes, the same in the struct and on flash */
@@ -102,56 +104,12 @@ _Static_assert(SF_GOOD_MAX == 4, "good_fields lists each image");
 _Static_assert(SF_RECORD_OVERHEAD + 1 + SF_GOOD_MAX * (1 + 4 + 4 + SF_SHA256_SIZE) <= SF_RECORD_MAX,
                "the largest record fits");
 
-static void field_write(struct sf_writer *w, const struct field *f, const uint8_t *record)
+/* Between struct and flash, either way. Numbers are little-endian on flash. */
+static void copy_field(const struct field *f, uint8_t *to, const uint8_t *from)
 {
-    const uint8_t *at = record + f->offset;
-    uint64_t value = 0;
-    if (f->is_bytes) {
-        sf_write_bytes(w, at, f->size);
-        return;
-    }
-    switch (f->size) {
-    case 1:
-        value = *at;
-        break;
-    case 4: {
-        uint32_t word;
-        memcpy(&word, at, sizeof(word));
-        value = word;
-        break;
-    }
-    default:
-        memcpy(&value, at, sizeof(value));
-        break;
-    }
+    const int is_reversed = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ && !f->is_bytes;
     for (unsigned i = 0; i < f->size; i++) {
-        sf_write_u8(w, (uint8_t)(value >> (8 * i)));
-    }
-}
-
-static void field_read(struct sf_reader *r, const struct field *f, uint8_t *record)
-{
-    uint8_t *at = record + f->offset;
-    if (f->is_bytes) {
-        sf_read_bytes(r, at, f->size);
-        return;
-    }
-    uint64_t value = 0;
-    for (unsigned i = 0; i < f->size; i++) {
-        value |= (uint64_t)sf_read_u8(r) << (8 * i);
-    }
-    switch (f->size) {
-    case 1:
-        *at = (uint8_t)value;
-        break;
-    case 4: {
-        const uint32_t word = (uint32_t)value;
-        memcpy(at, &word, sizeof(word));
-        break;
-    }
-    default:
-        memcpy(at, &value, sizeof(value));
-        break;
+        to[i] = from[is_reversed ? f->size - 1U - i : i];
     }
 }
 
@@ -165,18 +123,18 @@ int32_t sf_record_encode(enum sf_record key, const void *record, uint8_t *out, s
     for (unsigned i = 0; i < l->count; i++) {
         length += l->fields[i].size;
     }
+    if (length + SF_RECORD_OVERHEAD > size) {
+        return SF_ERR_NOSPC;
+    }
     struct sf_writer w;
     sf_writer_init(&w, out, size);
     sf_write_u16le(&w, SF_RECORD_VERSION);
     sf_write_u16le(&w, (uint16_t)length);
     for (unsigned i = 0; i < l->count; i++) {
-        field_write(&w, &l->fields[i], record);
+        copy_field(&l->fields[i], out + w.pos, (const uint8_t *)record + l->fields[i].offset);
+        w.pos += l->fields[i].size;
     }
-    const int32_t body = sf_writer_end(&w);
-    if (body < 0) {
-        return body;
-    }
-    sf_write_u32le(&w, sf_crc32(0, out, (size_t)body));
+    sf_write_u32le(&w, sf_crc32(0, out, w.pos));
     return sf_writer_end(&w);
 }
 
@@ -230,10 +188,10 @@ int sf_record_decode(enum sf_record key, const uint8_t *data, size_t len, void *
     if (err != SF_OK) {
         return err;
     }
-    struct sf_reader r;
-    sf_reader_init(&r, data + 4, length);
-    for (unsigned i = 0; i < l->count && r.pos + l->fields[i].size <= length; i++) {
-        field_read(&r, &l->fields[i], record);
+    unsigned at = 0;
+    for (unsigned i = 0; i < l->count && at + l->fields[i].size <= length; i++) {
+        copy_field(&l->fields[i], (uint8_t *)record + l->fields[i].offset, data + HEADER + at);
+        at += l->fields[i].size;
     }
     terminate_texts(key, record);
     return SF_OK;

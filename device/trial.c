@@ -282,10 +282,9 @@ static void remember_failed_image(struct sf_core *c)
 
 /* Whatever fails in here is remembered and reported, and does not keep the device from its first
  * check-in. */
-enum sf_event sf_trial_start(struct sf_core *c, uint64_t now_ms)
+enum sf_event sf_trial_start(struct sf_core *c)
 {
     const struct sf_crypto *crypto = c->config->crypto;
-    (void)now_ms;
     load_records(c);
     c->boot.count++;
     (void)sf_core_note(c, sf_record_save(c->config->store, SF_RECORD_BOOT, &c->boot));
@@ -316,14 +315,14 @@ static void fail_test(struct sf_core *c, const struct sf_self_test *test, int er
     c->trial.reset_reason = (uint8_t)reset_reason(c->config);
 }
 
-int sf_trial_begin(struct sf_core *c, uint64_t now_ms)
+int sf_trial_begin(struct sf_core *c)
 {
     const struct sf_platform *p = c->config->platform;
     if (p->trial_deadline != NULL) {
         p->trial_deadline(p->ctx, sf_pace_trial_ms(c->config) + WATCHDOG_GRACE_MS);
     }
-    c->ask_at_ms = now_ms;
-    c->poll_at_ms = now_ms;
+    c->ask_at_ms = c->now_ms;
+    c->poll_at_ms = c->now_ms;
     c->ask_fails = 0;
     for (unsigned i = 0; i < c->config->self_test_count; i++) {
         const struct sf_self_test *test = &c->config->self_test[i];
@@ -341,13 +340,13 @@ static int all_passed(const struct sf_core *c)
 
 /* Polls the self-tests that have not passed. SF_OK to go on; SF_ERR_CANCELLED if one failed,
  * SF_ERR_DEADLINE at the end of the trial. */
-int sf_trial_poll(struct sf_core *c, uint64_t now_ms)
+int sf_trial_poll(struct sf_core *c)
 {
     if (c->trial.error != SF_OK) {
         return SF_ERR_CANCELLED;
     }
-    if (now_ms >= c->poll_at_ms) {
-        c->poll_at_ms = now_ms + POLL_MS;
+    if (c->now_ms >= c->poll_at_ms) {
+        c->poll_at_ms = c->now_ms + POLL_MS;
         for (unsigned i = 0; i < c->config->self_test_count && c->trial.error == SF_OK; i++) {
             const struct sf_self_test *test = &c->config->self_test[i];
             if ((c->test_passed & (1U << i)) != 0) {
@@ -358,7 +357,7 @@ int sf_trial_poll(struct sf_core *c, uint64_t now_ms)
                 c->test_passed = (uint8_t)(c->test_passed | 1U << i);
             } else if (r == SF_SELF_TEST_FAIL) {
                 fail_test(c, test, SF_ERR_SELF_TEST);
-            } else if (test->deadline_ms != 0 && now_ms >= c->start_ms + test->deadline_ms) {
+            } else if (test->deadline_ms != 0 && c->now_ms >= c->start_ms + test->deadline_ms) {
                 fail_test(c, test, SF_ERR_SELF_TEST_DEADLINE);
             }
         }
@@ -366,35 +365,35 @@ int sf_trial_poll(struct sf_core *c, uint64_t now_ms)
     if (c->trial.error != SF_OK) {
         return SF_ERR_CANCELLED;
     }
-    return now_ms >= deadline(c) ? SF_ERR_DEADLINE : SF_OK;
+    return c->now_ms >= deadline(c) ? SF_ERR_DEADLINE : SF_OK;
 }
 
-int sf_trial_wait(struct sf_core *c, uint64_t now_ms)
+int sf_trial_wait(struct sf_core *c)
 {
     const uint64_t end = deadline(c);
     uint64_t at = all_passed(c) ? c->ask_at_ms : c->poll_at_ms;
     if (all_passed(c) && c->answered > 0) { /* everything is there but confirming failed */
-        at = now_ms + CONFIRM_RETRY_MS;
+        at = c->now_ms + CONFIRM_RETRY_MS;
     }
     c->wait_until_ms = at < end ? at : end;
     return SF_OK;
 }
 
-int sf_trial_missed(struct sf_core *c, uint64_t now_ms)
+int sf_trial_missed(struct sf_core *c)
 {
     uint64_t ms = sf_pace_backoff_ms(c, &ask_pace, c->ask_fails);
     const uint32_t asked = sf_pace_retry_after_ms(c);
     sf_count(&c->ask_fails);
-    c->ask_at_ms = now_ms + (asked > ms ? asked : ms);
-    return sf_trial_wait(c, now_ms);
+    c->ask_at_ms = c->now_ms + (asked > ms ? asked : ms);
+    return sf_trial_wait(c);
 }
 
-enum sf_event sf_trial_step(struct sf_core *c, uint64_t now_ms)
+enum sf_event sf_trial_step(struct sf_core *c)
 {
     if (c->trial.confirming && c->running_state == SF_OTA_VALID) {
         return SF_EVENT_OK;
     }
-    const int err = sf_trial_poll(c, now_ms);
+    const int err = sf_trial_poll(c);
     if (err == SF_ERR_CANCELLED) {
         return SF_EVENT_BACK;
     }
@@ -409,13 +408,12 @@ enum sf_event sf_trial_step(struct sf_core *c, uint64_t now_ms)
         c->trial.reset_reason = (uint8_t)reset_reason(c->config);
         return SF_EVENT_BACK;
     }
-    return c->answered == 0 && now_ms >= c->ask_at_ms ? SF_EVENT_ASK : SF_EVENT_TIMER;
+    return c->answered == 0 && c->now_ms >= c->ask_at_ms ? SF_EVENT_ASK : SF_EVENT_TIMER;
 }
 
 /* One record or entry a step, in the order in which a power cut between any two does no harm. */
-enum sf_event sf_trial_confirm(struct sf_core *c, uint64_t now_ms)
+enum sf_event sf_trial_confirm(struct sf_core *c)
 {
-    (void)now_ms;
     enum { ANNOUNCE, MARK, GOOD, OUTCOME, CLOSE, DONE };
     const struct sf_outcome ok = {.counter = c->trial.counter, .attempt = c->trial.attempt};
     int err = SF_OK;
@@ -447,9 +445,8 @@ enum sf_event sf_trial_confirm(struct sf_core *c, uint64_t now_ms)
     return c->step == DONE ? SF_EVENT_OK : SF_EVENT_NONE;
 }
 
-enum sf_event sf_trial_go_back(struct sf_core *c, uint64_t now_ms)
+enum sf_event sf_trial_go_back(struct sf_core *c)
 {
-    (void)now_ms;
     if (c->step == 0) {
         c->step = 1;
         /* Should the store fail, going back matters more than the reason. */

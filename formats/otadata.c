@@ -78,12 +78,13 @@ unsigned sf_otadata_slot(const struct sf_otadata_entry *entry, unsigned ota_coun
 /* The least seq that is not below `seq` and names `target`. 0 if it does not fit in 32 bits. */
 static uint32_t next_seq(uint32_t seq, unsigned target, unsigned ota_count)
 {
-    const uint64_t base = (target + 1U) % ota_count;
-    uint64_t next = base;
-    if (seq > base) {
-        next += (seq - base + ota_count - 1) / ota_count * ota_count;
+    const uint32_t base = (target + 1U) % ota_count;
+    if (seq <= base) {
+        return base;
     }
-    return next < SF_OTA_SEQ_EMPTY ? (uint32_t)next : 0;
+    const uint32_t past = (seq - base) % ota_count;
+    const uint32_t step = past == 0 ? 0 : ota_count - past;
+    return step < SF_OTA_SEQ_EMPTY - seq ? seq + step : 0;
 }
 
 int sf_otadata_plan_switch(const struct sf_otadata_entry entry[2], unsigned target,

@@ -298,7 +298,7 @@ int sf_status_open(struct sf_bytes in, const struct sf_public_key *key,
     const struct sf_verifier by = {key, crypto, SF_COSE_KID_REQUIRED};
     err = sf_cose_sign1_verify(&sign1, sign1.payload, &by);
     if (err < 0) {
-        return sf_fail(diag, err, 0, sf_err_str(err));
+        return sf_fail(diag, err, 0, "the signature was refused");
     }
     struct sf_diag inner = {0};
     err = decode_payload(sign1.payload, out, &inner);
