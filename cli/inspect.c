@@ -33,6 +33,9 @@ int inspect_image(const uint8_t *data, size_t len, enum inspect_trailing trailin
     int fed = sf_image_feed(&out->image, data, len, &out->diag);
     out->err = sf_image_end(&out->image, &out->diag);
     out->err = fed != SF_OK ? fed : out->err;
+    if (out->err == SF_ERR_TRUNCATED && len > 0 && data[0] != SF_IMAGE_MAGIC) {
+        out->err = sf_fail(&out->diag, SF_ERR_MAGIC, 0, "an app image begins with e9");
+    }
     if (out->err != SF_OK) {
         return out->err;
     }
