@@ -11,7 +11,9 @@
 
 static int fail(char *error, size_t size, const char *what, const char *path)
 {
-    (void)snprintf(error, size, "cannot %s '%s': %s", what, path, strerror(errno));
+    char text[128];
+    (void)snprintf(error, size, "cannot %s '%s': %s", what, path,
+                   strerror_r(errno, text, sizeof(text)));
     return -1;
 }
 

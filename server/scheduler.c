@@ -12,8 +12,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define DAY_S     INT64_C(86400)
+#define SECOND_MS INT64_C(1000)
+
 enum {
-    DAY_S = 86400,
     BATCH = 256,
     BATCHES_MAX = 64, /* in one pass; the rest waits for the next */
     FIRST_MS = 20000,
@@ -62,11 +64,11 @@ void scheduler_expire(const struct scheduler_config *c, int64_t now_unix_s)
 }
 
 static const struct retention retention = {
-    .history_s = (int64_t)KEEP_HISTORY_DAYS * DAY_S,
-    .audit_s = (int64_t)KEEP_AUDIT_DAYS * DAY_S,
-    .deployments_s = (int64_t)KEEP_DEPLOYMENTS_DAYS * DAY_S,
-    .revoked_devices_s = (int64_t)KEEP_REVOKED_DEVICES_DAYS * DAY_S,
-    .uptime_s = (int64_t)KEEP_UPTIME_DAYS * DAY_S,
+    .history_s = KEEP_HISTORY_DAYS * DAY_S,
+    .audit_s = KEEP_AUDIT_DAYS * DAY_S,
+    .deployments_s = KEEP_DEPLOYMENTS_DAYS * DAY_S,
+    .revoked_devices_s = KEEP_REVOKED_DEVICES_DAYS * DAY_S,
+    .uptime_s = KEEP_UPTIME_DAYS * DAY_S,
     .batch = BATCH,
 };
 
@@ -166,18 +168,18 @@ static void collect_strays(const struct scheduler_config *c, int64_t older_than)
 
 void scheduler_collect(const struct scheduler_config *c, int64_t now_unix_s)
 {
-    collect_unused(c, now_unix_s - (int64_t)KEEP_UNUSED_ARTIFACTS_DAYS * DAY_S);
-    collect_strays(c, now_unix_s - (int64_t)KEEP_STRAY_FILES_DAYS * DAY_S);
+    collect_unused(c, now_unix_s - KEEP_UNUSED_ARTIFACTS_DAYS * DAY_S);
+    collect_strays(c, now_unix_s - KEEP_STRAY_FILES_DAYS * DAY_S);
 }
 
 static const struct task {
     void (*run)(const struct scheduler_config *c, int64_t now_unix_s);
     int64_t every_ms;
 } tasks[] = {
-    {scheduler_expire, 60 * 1000},
-    {scheduler_prune, 3600 * 1000},
-    {scheduler_collect, 3600 * 1000},
-    {scheduler_renew_certificate, 6 * 3600 * 1000},
+    {scheduler_expire, 60 * SECOND_MS},
+    {scheduler_prune, 3600 * SECOND_MS},
+    {scheduler_collect, 3600 * SECOND_MS},
+    {scheduler_renew_certificate, 6 * 3600 * SECOND_MS},
 };
 enum { TASK_COUNT = sizeof(tasks) / sizeof(tasks[0]) };
 

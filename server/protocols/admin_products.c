@@ -18,6 +18,7 @@ enum {
     ENROL_DAYS_DEFAULT = 3650,
     ENROL_DAYS_MAX = 36500,
     DAY_S = 86400,
+    KEY_HEX_SIZE = 2 * SF_P256_KEY_SIZE,
 };
 
 static json_t *classes_json(struct store_reader *r, int64_t product_id)
@@ -142,7 +143,7 @@ static void read_revisions(struct request *r, struct product_job *job)
 /* A key that is no point of the curve would refuse every release: better told now. */
 static void read_release_key(struct request *r, struct product *row)
 {
-    const char *hex = request_text(r, "release_key", OPTIONAL, 2 * SF_P256_KEY_SIZE);
+    const char *hex = request_text(r, "release_key", OPTIONAL, KEY_HEX_SIZE);
     if (hex == NULL) {
         return;
     }

@@ -97,8 +97,8 @@ void handle_token_create(struct exchange *x, void *ctx)
         request_refuse(&r, "bad_field",
                        "field 'scope' must be viewer, publisher, operator, approver or admin");
     }
-    if (request_end(&r) != 0) {
-        return;
+    if (request_end(&r) != 0 || scope == NULL) {
+        return; /* answered */
     }
     struct token_job *job = exchange_alloc(x, sizeof(*job));
     struct change *c = job == NULL ? NULL : change_new(x, p, "token.create", name);

@@ -3,12 +3,13 @@
 #include <string.h>
 #include <strings.h>
 
+/* The 64 digits, and the padding. */
 static const char base64_digits[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
 
 static int base64_value(char c)
 {
-    const char *at = c == '\0' ? NULL : strchr(base64_digits, c);
+    const char *at = c == '\0' || c == '=' ? NULL : strchr(base64_digits, c);
     return at == NULL ? -1 : (int)(at - base64_digits);
 }
 
@@ -68,8 +69,8 @@ void text_base64(const uint8_t *data, size_t len, char *out)
         bits |= i + 2 < len ? data[i + 2] : 0;
         *out++ = base64_digits[bits >> 18];
         *out++ = base64_digits[bits >> 12 & 63];
-        *out++ = i + 1 < len ? base64_digits[bits >> 6 & 63] : '=';
-        *out++ = i + 2 < len ? base64_digits[bits & 63] : '=';
+        *out++ = base64_digits[i + 1 < len ? bits >> 6 & 63 : 64];
+        *out++ = base64_digits[i + 2 < len ? bits & 63 : 64];
     }
     *out = '\0';
 }
