@@ -476,48 +476,6 @@ static void info_tells_partitions_states_images_and_the_decision(void **state)
     assert_non_null(strstr(r->out, "boots           ota_1"));
 }
 
-/* Real NVS bytes, made by nvs_partition_gen. */
-static void info_lists_the_keys_of_an_nvs_partition_but_not_their_values(void **state)
-{
-    (void)state;
-    static const char csv[] = "key,type,encoding,value\n"
-                              "wifi,namespace,,\n"
-                              "ssid,data,string,my network\n"
-                              "pass,data,string,hunter2-hunter2\n"
-                              "count,data,u32,7\n";
-    const char *generator = SF_SOURCE_DIR "/build/venv/bin/python";
-    if (access(generator, X_OK) != 0) {
-        skip();
-    }
-    const char *csv_path = run_path("nvs.csv");
-    const char *bin_path = run_path("nvs.bin");
-    size_t len = 0;
-    run_write(csv_path, csv, sizeof csv - 1);
-    const char *const argv[] = {generator,  "-m",     "esp_idf_nvs_partition_gen",
-                                "generate", csv_path, bin_path,
-                                "0x4000",   NULL};
-    assert_int_equal(run_program(argv)->status, 0);
-    uint8_t *nvs = run_read(bin_path, &len);
-    assert_int_equal(len, 0x4000);
-    put_good();
-    memcpy(flash.bytes + 0x9000, nvs, len);
-    free(nvs);
-    struct run *r = run_surefoot("flash", "info", dump, "--json", NULL);
-    assert_null(strstr(r->out, "hunter2"));
-    json_t *info = run_json(r);
-    const json_t *part = json_array_get(json_object_get(info, "nvs"), 0);
-    const json_t *items = json_object_get(part, "items");
-    assert_int_equal(json_array_size(items), 3);
-    assert_string_equal(vectors_text(json_array_get(items, 1), "namespace"), "wifi");
-    assert_string_equal(vectors_text(json_array_get(items, 1), "key"), "pass");
-    assert_string_equal(vectors_text(json_array_get(items, 1), "type"), "string");
-    json_decref(info);
-    r = run_surefoot("flash", "info", dump, "--chip", "esp32c3", NULL);
-    assert_non_null(strstr(r->out, "NVS             nvs: 3 keys"));
-    assert_null(strstr(r->out, "hunter2"));
-    memset(flash.bytes + 0x9000, 0xff, 0x4000);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -537,7 +495,6 @@ int main(void)
         cmocka_unit_test(what_is_no_dump_is_refused_and_wrong_options_are_usage),
         cmocka_unit_test(a_part_of_a_dump_boots_when_the_flash_size_is_told),
         cmocka_unit_test(info_tells_partitions_states_images_and_the_decision),
-        cmocka_unit_test(info_lists_the_keys_of_an_nvs_partition_but_not_their_values),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
