@@ -400,7 +400,7 @@ int32_t sf_nvs_walk(const uint8_t *data, size_t len, sf_nvs_visit *visit, void *
     return count;
 }
 
-int32_t sf_nvs_read(const uint8_t *data, size_t len, const char *ns, const char *key, uint8_t *out,
+int32_t sf_nvs_read(const uint8_t *data, size_t len, const struct sf_nvs_item *item, uint8_t *out,
                     size_t size)
 {
     struct partition p;
@@ -409,20 +409,15 @@ int32_t sf_nvs_read(const uint8_t *data, size_t len, const char *ns, const char 
         return err;
     }
     assert(out != NULL || size == 0);
-    uint8_t nothing = 0; /* so that `out` NULL with size 0 is too small for a value, not a check */
-    struct scan s;
+    const uint32_t in_page = item->offset % SF_NVS_PAGE_SIZE;
+    const struct scan s = {.part = &p,
+                           .page = item->offset / SF_NVS_PAGE_SIZE,
+                           .index = (in_page - ENTRIES_OFFSET) / ENTRY_SIZE};
     struct entry e;
-    scan_start(&s, &p);
-    while (scan_next(&s, &e)) {
-        char name[SF_NVS_KEY_SIZE];
-        if (e.ns == 0 || !has_value(e.type) ||
-            strncmp(key, (const char *)e.key, SF_NVS_KEY_SIZE) != 0 || superseded(&s, &e)) {
-            continue;
-        }
-        find_namespace(&p, e.ns, name);
-        if (strcmp(name, ns) == 0) {
-            return read_value(&s, &e, out != NULL ? out : &nothing, size);
-        }
+    if (s.page >= p.page_count || in_page < ENTRIES_OFFSET || in_page % ENTRY_SIZE != 0 ||
+        !page_sound(page_at(&p, s.page)) || !decode_entry(&s, s.index, &e) || !has_value(e.type)) {
+        return SF_ERR_NOTFOUND;
     }
-    return SF_ERR_NOTFOUND;
+    uint8_t nothing = 0; /* so that `out` NULL with size 0 is too small for a value, not a check */
+    return read_value(&s, &e, out != NULL ? out : &nothing, size);
 }

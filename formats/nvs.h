@@ -45,14 +45,15 @@ typedef int sf_nvs_visit(void *ctx, const struct sf_nvs_item *item);
 
 /* Walks a partition of `len` bytes (a multiple of 4096). Damaged pages and entries are skipped, as
  * nvs_flash does, and counted in `damaged` (may be NULL). A string or blob whose value is damaged
- * is not told either. Where a key is there twice, the newer one is told. Returns the number of live items (>= 0), SF_ERR_RANGE
- * for a bad length, or what `visit` returned. */
+ * is not told either. Where a key is there twice, the newer one is told. Returns the number of live
+ * items (>= 0), SF_ERR_RANGE for a bad length, or what `visit` returned. */
 int32_t sf_nvs_walk(const uint8_t *data, size_t len, sf_nvs_visit *visit, void *ctx,
                     unsigned *damaged) __attribute__((warn_unused_result));
 
-/* Copies the value of a string or blob to `out`. Returns its size in bytes, SF_ERR_NOTFOUND,
- * SF_ERR_NOSPC, or SF_ERR_CORRUPT if a chunk is missing or its crc is wrong. */
-int32_t sf_nvs_read(const uint8_t *data, size_t len, const char *ns, const char *key, uint8_t *out,
+/* Copies the value of a string or blob that a walk over the same bytes told about. Returns its size
+ * in bytes, SF_ERR_NOTFOUND if there is no such value, SF_ERR_NOSPC, or SF_ERR_CORRUPT if a chunk
+ * is missing or its crc is wrong. */
+int32_t sf_nvs_read(const uint8_t *data, size_t len, const struct sf_nvs_item *item, uint8_t *out,
                     size_t size) __attribute__((warn_unused_result));
 
 #endif

@@ -1,4 +1,4 @@
 # Tests of the flash formats.
-foreach(module bytes crc32 md5 partition otadata boot esp_ota image behaviour verdict nvs)
+foreach(module bytes crc32 md5 partition otadata boot bootloader esp_ota image behaviour verdict nvs)
   sf_test(formats_${module}_test SOURCES ${module}_test.c LIBS sf_test_support)
 endforeach()

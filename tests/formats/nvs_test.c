@@ -124,10 +124,9 @@ static void check_row(const struct dump *dump, const struct items *items, const 
     }
     const size_t len = expected_value(fields[1], fields[2], fields[3], expected);
     assert_int_equal(item->size_bytes, len);
-    assert_int_equal(sf_nvs_read(dump->data, dump->len, ns, fields[0], found, sizeof(found)), len);
+    assert_int_equal(sf_nvs_read(dump->data, dump->len, item, found, sizeof(found)), len);
     assert_memory_equal(found, expected, len);
-    assert_int_equal(sf_nvs_read(dump->data, dump->len, ns, fields[0], found, len - 1),
-                     SF_ERR_NOSPC);
+    assert_int_equal(sf_nvs_read(dump->data, dump->len, item, found, len - 1), SF_ERR_NOSPC);
 }
 
 /* Cuts one line of CSV (none has a quote) at its commas. */
@@ -285,14 +284,14 @@ static void a_blob_with_a_damaged_or_missing_chunk_is_not_told(void **state)
     static uint8_t value[VALUE_MAX];
     struct dump dump = load(SF_VECTORS "/nvs/all_types.bin");
     walk(dump.data, dump.len, &items);
-    const uint32_t index = find(&items, "blobs", "big")->offset;
+    const struct sf_nvs_item big = *find(&items, "blobs", "big");
+    const uint32_t index = big.offset;
     dump.data[index + 24 + 4]++; /* one chunk more than there is */
     reseal_entry(dump.data + index);
     walk(dump.data, dump.len, &items);
     assert_null(find(&items, "blobs", "big"));
     assert_int_equal(items.damaged, 1);
-    assert_int_equal(sf_nvs_read(dump.data, dump.len, "blobs", "big", value, sizeof(value)),
-                     SF_ERR_CORRUPT);
+    assert_int_equal(sf_nvs_read(dump.data, dump.len, &big, value, sizeof(value)), SF_ERR_CORRUPT);
     free(dump.data);
 }
 
@@ -302,13 +301,20 @@ static void tells_what_is_not_there_and_what_is_no_partition(void **state)
     static struct items items;
     uint8_t value[16];
     struct dump dump = load(SF_VECTORS "/nvs/all_types.bin");
-    assert_int_equal(sf_nvs_read(dump.data, dump.len, "wifi", "nothing", value, sizeof(value)),
+    walk(dump.data, dump.len, &items);
+    struct sf_nvs_item item = *find(&items, "wifi", "ssid");
+    assert_int_equal(sf_nvs_read(dump.data, dump.len, &item, NULL, 0), SF_ERR_NOSPC);
+    static const uint32_t wrong[] = {0, 32, 65, 24576, UINT32_MAX};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        item.offset = wrong[i];
+        assert_int_equal(sf_nvs_read(dump.data, dump.len, &item, value, sizeof(value)),
+                         SF_ERR_NOTFOUND);
+    }
+    item = *find(&items, "wifi", "channel"); /* a number, told in the item itself */
+    assert_int_equal(sf_nvs_read(dump.data, dump.len, &item, value, sizeof(value)),
                      SF_ERR_NOTFOUND);
-    assert_int_equal(sf_nvs_read(dump.data, dump.len, "limits", "ssid", value, sizeof(value)),
-                     SF_ERR_NOTFOUND);
-    assert_int_equal(sf_nvs_read(dump.data, dump.len, "wifi", "channel", value, sizeof(value)),
-                     SF_ERR_NOTFOUND);
-    assert_int_equal(sf_nvs_read(dump.data, dump.len, "wifi", "ssid", NULL, 0), SF_ERR_NOSPC);
+    assert_int_equal(sf_nvs_read(dump.data, dump.len - 1, &item, value, sizeof(value)),
+                     SF_ERR_RANGE);
     assert_int_equal(sf_nvs_walk(dump.data, dump.len - 1, collect, &items, NULL), SF_ERR_RANGE);
     assert_int_equal(sf_nvs_walk(NULL, 0, collect, &items, NULL), 0);
     memset(dump.data, 0xff, dump.len);

@@ -7,9 +7,9 @@
 #include "formats/boot.h"
 #include "formats/bootloader.h"
 
-/* A flash chip's contents in memory, laid out as the observed bootloader's vectors have it: table at
- * 0x8000, nvs at 0x9000 (0x4000), otadata at 0xd000, factory at 0x10000, ota_N at 0x110000 + N MiB,
- * 1 MiB each. */
+/* A flash chip's contents in memory, laid out as the observed bootloader's vectors have it: table
+ * at 0x8000, nvs at 0x9000 (0x4000), otadata at 0xd000, factory at 0x10000, ota_N at 0x110000 + N
+ * MiB, 1 MiB each. */
 
 enum {
     ESP_FLASH_OTADATA = 0xd000,
