@@ -410,6 +410,7 @@ struct sf_engine_view sf_engine_view(const struct sf_engine *e)
         .status_counter = c->floor.counter,
         .checkins_answered = c->answered,
         .trial_open = c->trial.open,
+        .update_due = c->wanted && !sf_outcome_refused(c, c->floor.counter),
     };
     if (c->deploy.active) {
         v.bytes_done = c->held.bytes;

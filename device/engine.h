@@ -130,6 +130,9 @@ struct sf_engine_view {
     uint64_t status_counter;    /* of the last status accepted */
     uint32_t checkins_answered; /* in this boot */
     int trial_open;
+    /* the last status names an image that neither runs nor is refused: the engine is at it, or will
+     * try (again) after a backoff */
+    int update_due;
     struct sf_outcome outcome; /* counter 0 = none pending */
 };
 struct sf_engine_view sf_engine_view(const struct sf_engine *e);

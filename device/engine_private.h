@@ -112,6 +112,7 @@ struct sf_core {
     uint8_t poked_cancel;
     uint8_t runs_boot_slot;
     uint8_t good_known;    /* the running image is in the GOOD record */
+    uint8_t wanted;        /* the last status names another image than runs */
     uint8_t outcome_sent;  /* the check-in under way carries the outcome */
     uint8_t contact_fails; /* in a row */
     uint8_t deploy_fails;  /* in a row, of one counter */

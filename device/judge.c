@@ -193,9 +193,10 @@ enum sf_event sf_judge_checkin(struct sf_core *c)
         return SF_EVENT_FAILED;
     }
     const struct sf_status *status = &sf_scratch(c)->answer.status;
-    const int wants = status->action == SF_STATUS_INSTALL || status->action == SF_STATUS_ROLL_BACK;
-    if (!wants || !status->has_target ||
-        memcmp(status->target.image_digest, c->running_digest, SF_SHA256_SIZE) == 0) {
+    const int moves = status->action == SF_STATUS_INSTALL || status->action == SF_STATUS_ROLL_BACK;
+    c->wanted = moves && status->has_target &&
+                memcmp(status->target.image_digest, c->running_digest, SF_SHA256_SIZE) != 0;
+    if (!c->wanted) {
         return SF_EVENT_OK;
     }
     if (sf_outcome_refused(c, status->counter)) {

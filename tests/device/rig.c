@@ -61,7 +61,6 @@ static void rig_trial_deadline(void *ctx, uint32_t deadline_ms)
     r->deadline_armed_ms = deadline_ms;
 }
 
-
 static int test_start(void *ctx)
 {
     struct rig *r = ctx;
