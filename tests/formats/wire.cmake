@@ -7,3 +7,10 @@ endforeach()
 sf_test(formats_crypto_test SOURCES crypto_test.c LIBS sf_wire_support sf_port_host)
 sf_test(formats_wycheproof_test SOURCES wycheproof_test.c
   LIBS sf_wire_support sf_test_support sf_port_host)
+
+# cbor2 as a second opinion, in the Python that script/bootstrap makes.
+sf_program(wire_dump SOURCES wire_dump.c LIBS sf_wire_support sf_test_support)
+set_target_properties(wire_dump PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+add_test(NAME formats_cbor2_oracle
+  COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/cbor2_oracle.sh $<TARGET_FILE:wire_dump>)
+set_tests_properties(formats_cbor2_oracle PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 120)
