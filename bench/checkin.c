@@ -70,9 +70,9 @@ static int write_checkin(char **argv, const uint8_t class_uuid[SF_UUID_SIZE])
     const int32_t len = sf_checkin_encode(&c, body, sizeof(body));
     char headers[256];
     (void)snprintf(headers, sizeof(headers), "Authorization: Bearer %s.%s\r\n", argv[1], secret);
-    return len < 0 ? 1
-                   : write_request(argv[4], "checkin", headers,
-                                   (struct sf_bytes){body, (size_t)len});
+    return len < 0
+               ? 1
+               : write_request(argv[4], "checkin", headers, (struct sf_bytes){body, (size_t)len});
 }
 
 int main(int argc, char **argv)

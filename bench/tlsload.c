@@ -121,7 +121,7 @@ static double now_s(void)
 
 static int fail(const char *what, const char *which)
 {
-    (void)fprintf(stderr, "tlsload: %s '%s': %s\n", what, which, strerror(errno));
+    (void)fprintf(stderr, "tlsload: %s '%s': %s\n", what, which, strerrordesc_np(errno));
     return 2;
 }
 
@@ -150,14 +150,18 @@ static int number(const char *text, long min, long max, long *out)
 static int options(struct load *load, int argc, char **argv)
 {
     static const struct option known[] = {
-        {"port", required_argument, NULL, 'p'},    {"ca", required_argument, NULL, 'c'},
-        {"request", required_argument, NULL, 'r'}, {"count", required_argument, NULL, 'n'},
-        {"threads", required_argument, NULL, 't'}, {"pid", required_argument, NULL, 'P'},
+        {"port", required_argument, NULL, 'p'},
+        {"ca", required_argument, NULL, 'c'},
+        {"request", required_argument, NULL, 'r'},
+        {"count", required_argument, NULL, 'n'},
+        {"threads", required_argument, NULL, 't'},
+        {"pid", required_argument, NULL, 'P'},
         {NULL, 0, NULL, 0},
     };
     long n = 0;
     int option = 0;
     int err = 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): before any thread starts */
     while (err == 0 && (option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (option) {
         case 'p':
