@@ -52,7 +52,9 @@ static void keeps_a_label_of_sixteen_letters_terminated(void **state)
     uint8_t entry[ENTRY];
     struct sf_partition p;
     memcpy(entry, nvs_entry, ENTRY);
-    memcpy(entry + 12, "sixteen_letters_", 16);
+    for (unsigned i = 0; i < 16; i++) {
+        entry[12 + i] = (uint8_t) "sixteen_letters_"[i];
+    }
     assert_int_equal(sf_partition_decode(entry, &p), SF_OK);
     assert_string_equal(p.label, "sixteen_letters_");
 }

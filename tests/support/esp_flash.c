@@ -88,8 +88,8 @@ void esp_flash_apply(struct esp_flash *flash, uint32_t otadata_offset,
                      const struct sf_boot_decision *decision)
 {
     for (unsigned i = 0; i < decision->write_count; i++) {
-        uint8_t *sector =
-            flash->bytes + otadata_offset + decision->write[i].sector * SF_OTADATA_SECTOR_SIZE;
+        uint8_t *sector = flash->bytes + otadata_offset +
+                          (size_t)decision->write[i].sector * SF_OTADATA_SECTOR_SIZE;
         memset(sector, 0xff, SF_OTADATA_SECTOR_SIZE);
         memcpy(sector, decision->write[i].entry, SF_OTADATA_ENTRY_SIZE);
     }
