@@ -1,0 +1,466 @@
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/listener.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "formats/err.h"
+#include "server/http/connection.h"
+
+/* The server as a whole: binding, the acceptor, handing sockets to workers, draining. */
+
+enum {
+    BACKLOG = 1024,
+    RESUME_MS = 100,          /* pause after accept() found no descriptor */
+    DESCRIPTORS_BESIDES = 64, /* kept for the database, files, eventfds */
+    DESCRIPTORS_EACH = 2,     /* a connection's socket, and the file it sends or receives */
+    NAME_MAX_BYTES = 256,
+};
+
+static const struct http_limits defaults = {
+    .connections = 10000,
+    .handshakes = 512,
+    .head_bytes = 8192,
+    .arena_bytes = 4 * 1024 * 1024,
+    .head_ms = 10000,
+    .idle_ms = 30000,
+    .window_ms = 10000,
+    .window_bytes = 4096,
+    .linger_ms = 2000,
+    .requests = 1000,
+};
+
+static int fail(char error[HTTP_ERROR_MAX], int err, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int fail(char error[HTTP_ERROR_MAX], int err, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(error, HTTP_ERROR_MAX, fmt, args);
+    va_end(args);
+    return err;
+}
+
+static unsigned choose(unsigned wanted, unsigned otherwise)
+{
+    return wanted > 0 ? wanted : otherwise;
+}
+
+static void set_limits(struct http_server *s)
+{
+    const struct http_limits *w = &s->config.limits;
+    s->limits = (struct http_limits){
+        .connections = choose(w->connections, defaults.connections),
+        .handshakes = choose(w->handshakes, defaults.handshakes),
+        .head_bytes = choose(w->head_bytes, defaults.head_bytes),
+        .arena_bytes = choose(w->arena_bytes, defaults.arena_bytes),
+        .head_ms = choose(w->head_ms, defaults.head_ms),
+        .idle_ms = choose(w->idle_ms, defaults.idle_ms),
+        .window_ms = choose(w->window_ms, defaults.window_ms),
+        .window_bytes = choose(w->window_bytes, defaults.window_bytes),
+        .linger_ms = choose(w->linger_ms, defaults.linger_ms),
+        .requests = choose(w->requests, defaults.requests),
+    };
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY) {
+        const rlim_t usable =
+            files.rlim_cur > DESCRIPTORS_BESIDES ? files.rlim_cur - DESCRIPTORS_BESIDES : 2;
+        if (usable / DESCRIPTORS_EACH < s->limits.connections) {
+            s->limits.connections = (unsigned)(usable / DESCRIPTORS_EACH);
+            log_info("connections limited by the open file limit",
+                     LOG_INT("connections", s->limits.connections));
+        }
+    }
+}
+
+/* ---- binding ---- */
+
+/* "1.2.3.4:80", "[::1]:80", ":80" to host and port. */
+static int split_address(const char *listen_at, char host[NAME_MAX_BYTES], const char **port)
+{
+    const char *colon = strrchr(listen_at, ':');
+    if (colon == NULL || strlen(colon + 1) == 0 ||
+        strspn(colon + 1, "0123456789") != strlen(colon + 1)) {
+        return SF_ERR_RANGE;
+    }
+    size_t len = (size_t)(colon - listen_at);
+    const char *start = listen_at;
+    if (len >= 2 && start[0] == '[' && start[len - 1] == ']') {
+        start++;
+        len -= 2;
+    } else if (memchr(start, ':', len) != NULL) {
+        return SF_ERR_RANGE;
+    }
+    if (len >= NAME_MAX_BYTES) {
+        return SF_ERR_RANGE;
+    }
+    memcpy(host, start, len);
+    host[len] = '\0';
+    *port = colon + 1;
+    return SF_OK;
+}
+
+static unsigned bound_port(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof(address);
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+        return 0;
+    }
+    if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const void *)&address;
+        return ntohs(in6->sin6_port);
+    }
+    const struct sockaddr_in *in = (const void *)&address;
+    return ntohs(in->sin_port);
+}
+
+/* No SO_REUSEPORT: a second server on the port must fail, not share. */
+static int bind_to(const struct addrinfo *info, int *fd_out)
+{
+    const int one = 1;
+    const int fd =
+        socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, info->ai_protocol);
+    if (fd < 0) {
+        return errno;
+    }
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
+        const int saved = errno;
+        (void)close(fd);
+        return saved;
+    }
+    *fd_out = fd;
+    return 0;
+}
+
+static int bind_failed(const char *where, int errno_value, char error[HTTP_ERROR_MAX])
+{
+    switch (errno_value) {
+    case EADDRINUSE:
+        return fail(error, SF_ERR_EXISTS,
+                    "cannot listen on %s: the port is in use; stop the other program or choose "
+                    "another port with --listen",
+                    where);
+    case EACCES:
+        return fail(error, SF_ERR_IO,
+                    "cannot listen on %s: this port needs more rights; choose one above 1023 with "
+                    "--listen",
+                    where);
+    case EADDRNOTAVAIL:
+        return fail(error, SF_ERR_IO,
+                    "cannot listen on %s: this machine does not have that address", where);
+    default:
+        return fail(error, SF_ERR_IO, "cannot listen on %s (error %d)", where, errno_value);
+    }
+}
+
+static int open_socket(struct http_server *s, char error[HTTP_ERROR_MAX])
+{
+    const char *where = s->config.listen;
+    const char *port = NULL;
+    char host[NAME_MAX_BYTES] = "";
+    struct addrinfo *info = NULL;
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV | AI_NUMERICHOST};
+    if (split_address(where, host, &port) < 0 ||
+        getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, &info) != 0 ||
+        strtoul(port, NULL, 10) > 65535) {
+        if (info != NULL) {
+            freeaddrinfo(info);
+        }
+        return fail(error, SF_ERR_RANGE,
+                    "'%.100s' is not an address to listen on; write it as 127.0.0.1:8443 or "
+                    "[::1]:8443",
+                    where);
+    }
+    const int bad = bind_to(info, &s->listen_fd);
+    freeaddrinfo(info);
+    if (bad != 0) {
+        return bind_failed(where, bad, error);
+    }
+    s->port = bound_port(s->listen_fd);
+    return SF_OK;
+}
+
+/* ---- accepting ---- */
+
+struct handoff {
+    struct task task;
+    struct worker *worker;
+    int fd;
+    char peer[INET6_ADDRSTRLEN];
+};
+
+static void arrive(void *arg)
+{
+    struct handoff *h = arg;
+    connection_open(h->worker, h->fd, h->peer);
+    free(h);
+}
+
+static void peer_text(const struct sockaddr *address, char out[INET6_ADDRSTRLEN])
+{
+    static const char mapped[] = "::ffff:";
+    out[0] = '\0';
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)address;
+        (void)inet_ntop(AF_INET, &in->sin_addr, out, INET6_ADDRSTRLEN);
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const void *)address;
+        (void)inet_ntop(AF_INET6, &in6->sin6_addr, out, INET6_ADDRSTRLEN);
+        if (strncmp(out, mapped, sizeof(mapped) - 1) == 0 && strchr(out, '.') != NULL) {
+            memmove(out, out + sizeof(mapped) - 1, strlen(out) - sizeof(mapped) + 2);
+        }
+    }
+}
+
+/* Dropping a socket here costs microseconds; a handshake costs hundreds. */
+static int must_shed(struct http_server *s, const struct worker *w)
+{
+    return atomic_load(&s->draining) || atomic_load(&s->live) >= s->limits.connections ||
+           atomic_load(&w->handshakes) >= s->limits.handshakes;
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+                      int address_len, void *ctx)
+{
+    (void)listener;
+    (void)address_len;
+    struct http_server *s = ctx;
+    struct worker *w = &s->worker[s->next_worker];
+    s->next_worker = (s->next_worker + 1) % s->worker_count;
+    struct handoff *h = must_shed(s, w) ? NULL : malloc(sizeof(*h));
+    if (h == NULL) {
+        STATS_ADD(s->stats->shed, 1);
+        (void)close(fd);
+        return;
+    }
+    const int one = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    *h = (struct handoff){.worker = w, .fd = fd};
+    h->task = (struct task){.run = arrive, .arg = h};
+    peer_text(address, h->peer);
+    STATS_ADD(s->stats->accepted, 1);
+    (void)atomic_fetch_add(&s->live, 1);
+    (void)atomic_fetch_add(&w->handshakes, 1);
+    loop_post(&w->loop, &h->task);
+}
+
+/* Usually out of descriptors: the waiting socket would wake us at once, again and again. */
+static void on_accept_error(struct evconnlistener *listener, void *ctx)
+{
+    struct http_server *s = ctx;
+    const struct timeval tv = {.tv_usec = RESUME_MS * 1000};
+    log_warn("accept failed", LOG_INT("errno", errno));
+    (void)evconnlistener_disable(listener);
+    (void)event_add(s->resume, &tv);
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *ctx)
+{
+    (void)fd;
+    (void)what;
+    struct http_server *s = ctx;
+    if (s->listener != NULL) {
+        (void)evconnlistener_enable(s->listener);
+    }
+}
+
+/* ---- life ---- */
+
+static int open_workers(struct http_server *s)
+{
+    unsigned count = s->config.loops;
+    if (count == 0) {
+        const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+        count = cores > 0 ? (unsigned)cores : 1;
+    }
+    s->worker = calloc(count, sizeof(*s->worker));
+    if (s->worker == NULL) {
+        return SF_ERR_NOMEM;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct worker *w = &s->worker[i];
+        w->server = s;
+        w->index = i;
+        s->worker_count = i + 1;
+        if (loop_init(&w->loop) < 0) {
+            return SF_ERR_NOMEM;
+        }
+    }
+    return SF_OK;
+}
+
+static int open_acceptor(struct http_server *s)
+{
+    s->resume = evtimer_new(s->acceptor.base, on_resume, s);
+    s->listener =
+        evconnlistener_new(s->acceptor.base, on_accept, s,
+                           LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, s->listen_fd);
+    if (s->resume == NULL || s->listener == NULL) {
+        return SF_ERR_NOMEM;
+    }
+    s->listen_fd = -1;
+    evconnlistener_set_error_cb(s->listener, on_accept_error);
+    return SF_OK;
+}
+
+static int init_sync(struct http_server *s)
+{
+    pthread_condattr_t attr;
+    if (pthread_mutex_init(&s->lock, NULL) != 0 || pthread_condattr_init(&attr) != 0) {
+        return SF_ERR_NOMEM;
+    }
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    const int bad = pthread_cond_init(&s->idle, &attr);
+    (void)pthread_condattr_destroy(&attr);
+    return bad == 0 ? SF_OK : SF_ERR_NOMEM;
+}
+
+int http_open(struct http_server **out, const struct http_config *config,
+              char error[HTTP_ERROR_MAX])
+{
+    struct http_server *s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        return fail(error, SF_ERR_NOMEM, "out of memory");
+    }
+    s->config = *config;
+    s->listen_fd = -1;
+    s->acceptor.wake_fd = -1;
+    s->routes = (struct routes){.route = config->routes,
+                                .count = config->route_count,
+                                .hosts = config->hosts,
+                                .host_count = config->host_count};
+    stats_init(&s->own_stats);
+    s->stats = config->stats != NULL ? config->stats : &s->own_stats;
+    set_limits(s);
+    char wrong[HTTP_ERROR_MAX];
+    if (routes_check(&s->routes, wrong, sizeof(wrong)) != NULL) {
+        free(s);
+        return fail(error, SF_ERR_RANGE, "%s", wrong);
+    }
+    if (init_sync(s) < 0 || loop_init(&s->acceptor) < 0 || open_workers(s) < 0) {
+        http_close(s);
+        return fail(error, SF_ERR_NOMEM, "out of memory or file descriptors");
+    }
+    int err = open_socket(s, error);
+    if (err == SF_OK && open_acceptor(s) < 0) {
+        err = fail(error, SF_ERR_NOMEM, "out of memory");
+    }
+    if (err < 0) {
+        http_close(s);
+        return err;
+    }
+    *out = s;
+    return SF_OK;
+}
+
+int http_start(struct http_server *s, char error[HTTP_ERROR_MAX])
+{
+    int err = SF_OK;
+    for (unsigned i = 0; err == SF_OK && i < s->worker_count; i++) {
+        err = loop_start(&s->worker[i].loop, "http loop");
+    }
+    if (err == SF_OK) {
+        err = loop_start(&s->acceptor, "http accept");
+    }
+    return err < 0 ? fail(error, err, "cannot start the server's threads") : SF_OK;
+}
+
+unsigned http_loops(const struct http_server *s)
+{
+    return s->worker_count;
+}
+
+unsigned http_port(const struct http_server *s)
+{
+    return s->port;
+}
+
+static void stop_listening(void *arg)
+{
+    struct http_server *s = arg;
+    if (s->listener != NULL) {
+        evconnlistener_free(s->listener);
+        s->listener = NULL;
+    }
+}
+
+static void drain_worker(void *arg)
+{
+    struct worker *w = arg;
+    struct connection *next;
+    for (struct connection *c = w->connections; c != NULL; c = next) {
+        next = c->next;
+        connection_drain(c);
+    }
+}
+
+unsigned http_drain(struct http_server *s, unsigned timeout_ms)
+{
+    const int64_t until_ms = clock_mono_ms() + timeout_ms;
+    const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                                   .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    if (atomic_exchange(&s->draining, 1) == 0 && s->acceptor.running) {
+        s->stop_task = (struct task){.run = stop_listening, .arg = s};
+        loop_post(&s->acceptor, &s->stop_task);
+        for (unsigned i = 0; i < s->worker_count; i++) {
+            s->worker[i].drain = (struct task){.run = drain_worker, .arg = &s->worker[i]};
+            loop_post(&s->worker[i].loop, &s->worker[i].drain);
+        }
+    }
+    (void)pthread_mutex_lock(&s->lock);
+    int waited = 0;
+    while (atomic_load(&s->live) > 0 && waited == 0) {
+        waited = pthread_cond_timedwait(&s->idle, &s->lock, &until);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    return atomic_load(&s->live);
+}
+
+/* The threads are gone; what is left of connections and calls has no other user. */
+static void release_worker(struct worker *w)
+{
+    while (w->connections != NULL) {
+        connection_free(w->connections);
+    }
+    while (w->calls != NULL) {
+        call_free(w->calls);
+    }
+    loop_release(&w->loop);
+}
+
+void http_close(struct http_server *s)
+{
+    loop_stop(&s->acceptor);
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        loop_stop(&s->worker[i].loop);
+    }
+    stop_listening(s);
+    if (s->resume != NULL) {
+        event_free(s->resume);
+    }
+    if (s->listen_fd >= 0) {
+        (void)close(s->listen_fd);
+    }
+    for (unsigned i = 0; i < s->worker_count; i++) {
+        release_worker(&s->worker[i]);
+    }
+    loop_release(&s->acceptor);
+    free(s->worker);
+    (void)pthread_cond_destroy(&s->idle);
+    (void)pthread_mutex_destroy(&s->lock);
+    free(s);
+}
