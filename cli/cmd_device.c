@@ -1,4 +1,4 @@
-/* surefoot device: list, show, history, watch, target, approve, revoke. */
+/* surefoot device: list, show, history, watch, target, approve, reject, revoke, clear-alarms. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +26,7 @@ enum { LIST_DEFAULT = 1000, LIST_MAX = 1000000, HISTORY_MAX = 10000 };
 /* clang-format off */
 #define FILTER_ROWS                                                                               \
     {"product", "NAME", "only this product's devices", 0, 0},                                     \
-    {"state", "STATE", "active, quarantined or revoked", 0, 0},                                   \
+    {"state", "STATE", "enrolled, quarantined or revoked", 0, 0},                                   \
     {"version", "VERSION", "only devices that run it", 0, 0},                                     \
     {"prefix", "TEXT", "only ids that begin with it", 0, 0},                                      \
     {"limit", "N", "at most so many (1000)", 0, 0}
@@ -49,7 +49,7 @@ static const struct out_column columns[] = {
     {"DEVICE", "id", OUT_PLAIN},         {"PRODUCT", "product", OUT_PLAIN},
     {"HW", "hw_revision", OUT_PLAIN},    {"STATE", "state", OUT_PLAIN},
     {"VERSION", "version", OUT_PLAIN},   {"TARGET", "target", OUT_PLAIN},
-    {"PHASE", "phase", OUT_PLAIN},       {"LAST ERROR", "last_error", OUT_PLAIN},
+    {"PHASE", "phase", OUT_PLAIN},       {"LAST ERROR", "outcome.error", OUT_PLAIN},
     {"LAST SEEN", "last_seen", OUT_AGE}, {NULL, NULL, OUT_PLAIN},
 };
 
@@ -109,10 +109,12 @@ static int call_device(const struct cli_args *args, const char *method, const ch
         {"phase", "phase", OUT_PLAIN},
         {"target", "target", OUT_PLAIN},
         {"own target", "override", OUT_PLAIN},
-        {"last error", "last_error", OUT_PLAIN},
+        {"last error", "outcome.error", OUT_PLAIN},
+        {"which means", "outcome.meaning", OUT_PLAIN},
+        {"deployment", "deployment.state", OUT_PLAIN},
+        {"alarms", "alarms", OUT_PLAIN},
         {"reset reason", "reset_reason", OUT_PLAIN},
         {"boots", "boot_count", OUT_PLAIN},
-        {"clone suspected", "clone_suspected", OUT_PLAIN},
         {"last seen", "last_seen", OUT_AGE},
         {"enrolled", "created", OUT_AGE},
         {NULL, NULL, OUT_PLAIN},
@@ -139,14 +141,13 @@ static int run_show(const struct cli_args *args)
     return call_device(args, "GET", NULL, NULL);
 }
 
-static int run_approve(const struct cli_args *args)
+/* approve, reject, revoke, clear-alarms: the command's name is the server's verb. */
+static int run_verb(const struct cli_args *args)
 {
-    return call_device(args, "POST", "approve", NULL);
-}
-
-static int run_revoke(const struct cli_args *args)
-{
-    return call_device(args, "POST", "revoke", NULL);
+    json_t *body = json_object();
+    int status = call_device(args, "POST", args->command->name, body);
+    json_decref(body);
+    return status;
 }
 
 static int run_target(const struct cli_args *args)
@@ -226,13 +227,23 @@ struct watch {
 /* What makes a line of its own when it changes; last-seen would at every look. */
 static void describe(const json_t *device, char *out, size_t size)
 {
-    static const char *const keys[] = {"state", "version", "target", "phase", "last_error"};
+    static const struct {
+        const char *title;
+        const char *key;
+        const char *inside;
+    } shown[] = {{"state", "state", NULL},
+                 {"version", "version", NULL},
+                 {"target", "target", NULL},
+                 {"phase", "phase", NULL},
+                 {"last error", "outcome", "error"}};
     size_t have = 0;
     out[0] = '\0';
-    for (unsigned i = 0; i < sizeof keys / sizeof keys[0] && have < size; i++) {
+    for (unsigned i = 0; i < sizeof shown / sizeof shown[0] && have < size; i++) {
         char clean[64];
-        const char *value = json_string_value(json_object_get(device, keys[i]));
-        int n = snprintf(out + have, size - have, "%s%s %s", i ? ", " : "", keys[i],
+        const json_t *field = json_object_get(device, shown[i].key);
+        const char *value =
+            json_string_value(shown[i].inside ? json_object_get(field, shown[i].inside) : field);
+        int n = snprintf(out + have, size - have, "%s%s %s", i ? ", " : "", shown[i].title,
                          value ? out_clean(value, clean, sizeof clean) : "-");
         have += n > 0 ? (size_t)n : 0;
     }
@@ -325,7 +336,7 @@ const struct cli_command cmd_device[] = {
     {.name = "list",
      .operands = "",
      .summary = "list devices, what they run and what they should run",
-     .examples = "  surefoot device list --product lamp --state active\n"
+     .examples = "  surefoot device list --product lamp --state enrolled\n"
                  "  surefoot device list --version 1.0.0 --json\n",
      .options = list_options,
      .place = CLI_ONLINE,
@@ -369,7 +380,15 @@ const struct cli_command cmd_device[] = {
      .operand_min = 1,
      .operand_max = 1,
      .place = CLI_ONLINE,
-     .run = run_approve},
+     .run = run_verb},
+    {.name = "reject",
+     .operands = "ID",
+     .summary = "turn the new secret of a quarantined device down; the old one stays",
+     .examples = "  surefoot device reject 7cdfa1b2c3d4\n",
+     .operand_min = 1,
+     .operand_max = 1,
+     .place = CLI_ONLINE,
+     .run = run_verb},
     {.name = "revoke",
      .operands = "ID",
      .summary = "refuse a device from now on",
@@ -377,6 +396,14 @@ const struct cli_command cmd_device[] = {
      .operand_min = 1,
      .operand_max = 1,
      .place = CLI_ONLINE,
-     .run = run_revoke},
+     .run = run_verb},
+    {.name = "clear-alarms",
+     .operands = "ID",
+     .summary = "take note of a device's alarms (clone, counter, class)",
+     .examples = "  surefoot device clear-alarms 7cdfa1b2c3d4\n",
+     .operand_min = 1,
+     .operand_max = 1,
+     .place = CLI_ONLINE,
+     .run = run_verb},
     {.name = NULL},
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/crypto_openssl.h"
+#include "base/hex.h"
 #include "base/uuid.h"
 #include "cli/appimage.h"
 #include "cli/cli.h"
@@ -80,7 +81,7 @@ static void print_desc(const struct sf_image_head *head)
     printf(" %s", out_clean(d->time, text, sizeof text));
     printf(", ESP-IDF %s\n", out_clean(d->idf_ver, text, sizeof text));
     char hex[2 * SF_SHA256_SIZE + 1];
-    out_hex(d->app_elf_sha256, sizeof d->app_elf_sha256, hex);
+    hex_encode(d->app_elf_sha256, sizeof d->app_elf_sha256, hex);
     printf("ELF SHA-256     %s\n", hex);
 }
 
@@ -114,7 +115,7 @@ static void print_head(const struct inspect *in)
 static void print_info(const char *path, size_t size, const struct inspect *in)
 {
     char hex[2 * SF_SHA256_SIZE + 1];
-    out_hex(in->digest, sizeof in->digest, hex);
+    hex_encode(in->digest, sizeof in->digest, hex);
     printf("file            %s, %s\n", path, out_size(size).text);
     printf("SHA-256         %s\n", hex);
     if (in->head_known) {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "base/p256.h"
 #include "cli/cli.h"
 #include "cli/keys.h"
@@ -30,8 +31,8 @@ static int tell_key(const struct cli_args *args, const char *path, const struct 
     }
     char xy[2 * SF_P256_KEY_SIZE + 1];
     char kid[2 * SF_KID_SIZE + 1];
-    out_hex(key->public_key.xy, SF_P256_KEY_SIZE, xy);
-    out_hex(key->public_key.kid, SF_KID_SIZE, kid);
+    hex_encode(key->public_key.xy, SF_P256_KEY_SIZE, xy);
+    hex_encode(key->public_key.kid, SF_KID_SIZE, kid);
     printf("kid         %s\npublic key  %s\n", kid, xy);
     return keys_print_public(key);
 }

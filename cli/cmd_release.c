@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "base/uuid.h"
 #include "cli/cli.h"
 #include "cli/client.h"
@@ -18,7 +19,7 @@
 #include "cli/manifest_make.h"
 #include "cli/out.h"
 
-enum { P_PRODUCT, P_KEY, P_TARGET };
+enum { P_PRODUCT, P_KEY, P_TARGET, P_NOTES, P_NO_RECORD, P_HW };
 
 enum { IMAGES_MAX = 16, LIST_MAX = 100000 };
 
@@ -26,6 +27,9 @@ static const struct cli_option publish_options[] = {
     {"product", "NAME", "the product (required)", 'p', 0},
     {"key", "FILE", "the private release key (required but for plain products)", 'k', 0},
     {"target", NULL, "let the product's devices run it at once", 0, 0},
+    {"notes", "TEXT", "what is new, for people", 0, 0},
+    {"allow-no-record", NULL, "publish an image that can never be updated by Surefoot again", 0, 0},
+    {"hw-revision", "NAME", "the hardware revision of an image without updater record", 0, 0},
     {NULL, NULL, NULL, 0, 0},
 };
 
@@ -62,7 +66,7 @@ static int load_image(struct publication *i)
         return cli_fail(CLI_REFUSED, "cannot publish '%s': it is not a sound app image: %s",
                         i->path, out_reason(i->image.err, &i->image.diag).text);
     }
-    out_hex(i->image.digest, SF_SHA256_SIZE, i->sha256);
+    hex_encode(i->image.digest, SF_SHA256_SIZE, i->sha256);
     return CLI_OK;
 }
 
@@ -70,7 +74,7 @@ static int check_key(const struct publish *p)
 {
     const char *registered = json_string_value(json_object_get(p->product, "release_key"));
     uint8_t xy[SF_P256_KEY_SIZE];
-    if (!registered || !out_unhex(registered, sizeof xy, xy)) {
+    if (!registered || hex_decode(registered, xy, sizeof xy) != SF_OK) {
         return cli_fail(
             CLI_REFUSED,
             "cannot publish for '%s': the product has no release key; `surefoot product "
@@ -97,11 +101,23 @@ static int check_place(const struct publish *p, const struct publication *i)
     }
     if (slot_size > 0 && (json_int_t)i->image.length > slot_size) {
         return cli_fail(CLI_REFUSED,
-                        "cannot publish '%s': image has %u bytes, the smallest slot of product "
-                        "'%s' %" JSON_INTEGER_FORMAT,
+                        "cannot publish '%s': it has %u bytes, the smallest app slot of product "
+                        "'%s' has %" JSON_INTEGER_FORMAT,
                         i->path, i->image.length, p->product_name, slot_size);
     }
     return CLI_OK;
+}
+
+static int allows_no_record(const struct publish *p)
+{
+    return p->is_plain || cli_given(p->args, P_NO_RECORD);
+}
+
+/* The revision of --hw-revision, or the only one there is. */
+static int is_chosen(const struct publish *p, const json_t *classes, const char *name)
+{
+    const char *chosen = cli_value(p->args, P_HW);
+    return chosen ? strcmp(chosen, name) == 0 : json_array_size(classes) == 1;
 }
 
 static int set_class(struct publication *i, const json_t *class_json)
@@ -111,8 +127,32 @@ static int set_class(struct publication *i, const json_t *class_json)
     return i->hw_revision && uuid && uuid_parse(uuid, i->class_uuid) == SF_OK;
 }
 
-/* The hardware revision whose class the image carries. A plain image carries none: then the product
- * must have one revision only. */
+static int tell_no_class(const struct publish *p, const struct publication *i)
+{
+    const struct sf_image_head *head = &i->image.head;
+    if (!head->has_record && allows_no_record(p)) {
+        return cli_fail(CLI_USAGE,
+                        "cannot publish '%s': it carries no updater record, so say which of the "
+                        "hardware revisions of '%s' it is for: --hw-revision NAME",
+                        i->path, p->product_name);
+    }
+    if (!head->has_record) {
+        return cli_fail(CLI_REFUSED,
+                        "cannot publish '%s': %s, so a device that runs it might never update "
+                        "again; add SUREFOOT_RECORD of surefoot/record.h to the firmware, or "
+                        "insist with --allow-no-record",
+                        i->path,
+                        sf_err_str(head->record_err ? head->record_err : SF_ERR_NO_RECORD));
+    }
+    char text[UUID_TEXT_SIZE];
+    uuid_text(head->record.class_uuid, text);
+    return cli_fail(CLI_REFUSED,
+                    "cannot publish '%s': its updater record is of class %s, no hardware revision "
+                    "of product '%s'; see `surefoot product show %s`",
+                    i->path, text, p->product_name, p->product_name);
+}
+
+/* The hardware revision whose class the image carries; of an image without record, the chosen one. */
 static int find_class(const struct publish *p, struct publication *i)
 {
     const struct sf_image_head *head = &i->image.head;
@@ -121,31 +161,22 @@ static int find_class(const struct publish *p, struct publication *i)
         if (!set_class(i, json_array_get(classes, k))) {
             return cli_fail(CLI_UNREACHABLE, "the server's answer has a class without uuid");
         }
-        if (head->has_record && memcmp(i->class_uuid, head->record.class_uuid, SF_UUID_SIZE) == 0) {
+        int fits = head->has_record
+                       ? memcmp(i->class_uuid, head->record.class_uuid, SF_UUID_SIZE) == 0
+                       : allows_no_record(p) && is_chosen(p, classes, i->hw_revision);
+        if (fits) {
             return CLI_OK;
         }
     }
-    if (p->is_plain && json_array_size(classes) == 1) {
-        return CLI_OK;
-    }
-    if (!head->has_record) {
-        return cli_fail(CLI_REFUSED,
-                        "cannot publish '%s': %s, so a device that runs it could not be updated "
-                        "again; add SUREFOOT_RECORD of surefoot/record.h to the firmware",
-                        i->path,
-                        sf_err_str(head->record_err ? head->record_err : SF_ERR_NO_RECORD));
-    }
-    char text[UUID_TEXT_SIZE];
-    uuid_text(head->record.class_uuid, text);
-    return cli_fail(CLI_REFUSED,
-                    "cannot publish '%s': its updater record is for class %s, no hardware revision "
-                    "of product '%s'; see `surefoot product show %s`",
-                    i->path, text, p->product_name, p->product_name);
+    return tell_no_class(p, i);
 }
 
 static struct manifest_wish wish_of(const struct publish *p, const struct publication *i)
 {
-    struct manifest_wish w = {.image_path = i->path, .image = &i->image};
+    struct manifest_wish w = {.image_path = i->path,
+                              .image = &i->image,
+                              .record = allows_no_record(p) ? MANIFEST_RECORD_OPTIONAL
+                                                            : MANIFEST_RECORD_REQUIRED};
     const char *vendor = json_string_value(json_object_get(p->product, "vendor_uuid"));
     if (!vendor || uuid_parse(vendor, w.vendor_uuid) != SF_OK) {
         memset(w.vendor_uuid, 0, SF_UUID_SIZE); /* the server will refuse it */
@@ -177,23 +208,39 @@ static int check_together(const struct publish *p)
     return CLI_OK;
 }
 
-/* A version can be published once; secure_version never goes back. */
+/* A version can be published once, and secure_version never goes back. */
+static int check_against(const struct publish *p, const json_t *release)
+{
+    const struct sf_app_desc *desc = &p->image[0].image.head.desc;
+    const char *version = json_string_value(json_object_get(release, "version"));
+    json_int_t secure = json_integer_value(json_object_get(release, "secure_version"));
+    if (version && strcmp(version, desc->version) == 0) {
+        return cli_fail(CLI_REFUSED,
+                        "cannot publish '%s': product '%s' has a release %s already; raise the "
+                        "version",
+                        p->image[0].path, p->product_name, version);
+    }
+    for (unsigned i = 0; i < p->count; i++) {
+        const struct sf_image_head *head = &p->image[i].image.head;
+        if ((json_int_t)head->desc.secure_version < secure) {
+            return cli_fail(CLI_REFUSED,
+                            "cannot publish '%s': its secure_version is %u, product '%s' had a "
+                            "release with %" JSON_INTEGER_FORMAT
+                            "; devices that burnt it would refuse this one",
+                            p->image[i].path, head->desc.secure_version, p->product_name, secure);
+        }
+    }
+    return CLI_OK;
+}
+
 static int check_against_releases(struct publish *p)
 {
     const struct client_path path = client_path("products", p->product_name, "releases", NULL);
-    const struct sf_app_desc *desc = &p->image[0].image.head.desc;
     json_t *answer = NULL;
     int status = client_list(&p->client, &path, LIST_MAX, &answer);
     const json_t *items = json_object_get(answer, "items");
     for (size_t i = 0; status == CLI_OK && i < json_array_size(items); i++) {
-        const json_t *release = json_array_get(items, i);
-        const char *version = json_string_value(json_object_get(release, "version"));
-        if (version && strcmp(version, desc->version) == 0) {
-            status = cli_fail(CLI_REFUSED,
-                              "cannot publish '%s': product '%s' has a release %s already; raise "
-                              "the version",
-                              p->image[0].path, p->product_name, version);
-        }
+        status = check_against(p, json_array_get(items, i));
     }
     json_decref(answer);
     return status;
@@ -389,10 +436,9 @@ static int run_publish(const struct cli_args *args)
 static int run_list(const struct cli_args *args)
 {
     static const struct out_column columns[] = {
-        {"VERSION", "version", OUT_PLAIN},
-        {"PUBLISHED", "created", OUT_AGE},
-        {"BY", "created_by", OUT_PLAIN},
-        {NULL, NULL, OUT_PLAIN},
+        {"VERSION", "version", OUT_PLAIN}, {"PUBLISHED", "created", OUT_AGE},
+        {"BY", "created_by", OUT_PLAIN},   {"STATE", "state", OUT_PLAIN},
+        {"NOTES", "notes", OUT_PLAIN},     {NULL, NULL, OUT_PLAIN},
     };
     struct client client = {0};
     json_t *answer = NULL;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/crypto_openssl.h"
+#include "base/hex.h"
 #include "base/uuid.h"
 #include "cli/cli.h"
 #include "cli/out.h"
@@ -55,7 +56,7 @@ static int fill_uri(const struct manifest_wish *w, struct sf_manifest *m)
         n = snprintf(m->uri, sizeof m->uri, "%s", w->uri);
     } else {
         char hex[2 * SF_SHA256_SIZE + 1];
-        out_hex(w->image->digest, sizeof w->image->digest, hex);
+        hex_encode(w->image->digest, sizeof w->image->digest, hex);
         n = snprintf(m->uri, sizeof m->uri, "/artifacts/%s", hex);
     }
     if (n < 0 || (size_t)n >= sizeof m->uri) {

@@ -6,44 +6,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/hex.h"
 #include "cli/cli.h"
 
 enum { CELL_MAX = 200, COLUMN_MAX = 16, KEY_MAX = 64 };
-
-void out_hex(const uint8_t *bytes, size_t len, char *out)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < len; i++) {
-        out[2 * i] = digits[bytes[i] >> 4];
-        out[2 * i + 1] = digits[bytes[i] & 15];
-    }
-    out[2 * len] = '\0';
-}
-
-static int digit_value(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-int out_unhex(const char *hex, size_t len, uint8_t *bytes)
-{
-    if (strlen(hex) != 2 * len) {
-        return 0;
-    }
-    for (size_t i = 0; i < len; i++) {
-        int high = digit_value(hex[2 * i]);
-        int low = digit_value(hex[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return 0;
-        }
-        bytes[i] = (uint8_t)(high << 4 | low);
-    }
-    return 1;
-}
 
 char *out_clean(const char *text, char *out, size_t size)
 {
@@ -73,7 +39,7 @@ json_t *out_json_hex(const uint8_t *bytes, size_t len)
     if (len > 64) {
         return NULL;
     }
-    out_hex(bytes, len, hex);
+    hex_encode(bytes, len, hex);
     return json_string(hex);
 }
 
@@ -139,6 +105,20 @@ static void age_text(int64_t then_s, int64_t now_s, char out[CELL_MAX])
     snprintf(out, CELL_MAX, "%" PRId64 " %s ago", age_s / steps[i].unit_s, steps[i].unit);
 }
 
+/* The texts of an array, with commas. */
+static void join_texts(const json_t *list, char out[CELL_MAX])
+{
+    size_t have = 0;
+    snprintf(out, CELL_MAX, "-");
+    for (size_t i = 0; i < json_array_size(list) && have < CELL_MAX; i++) {
+        char clean[CELL_MAX];
+        const char *text = json_string_value(json_array_get(list, i));
+        int n = snprintf(out + have, CELL_MAX - have, "%s%s", i ? ", " : "",
+                         text ? out_clean(text, clean, sizeof clean) : "?");
+        have += n > 0 ? (size_t)n : 0;
+    }
+}
+
 static void cell(const json_t *row, const struct out_column *column, int64_t now_s,
                  char out[CELL_MAX])
 {
@@ -149,6 +129,8 @@ static void cell(const json_t *row, const struct out_column *column, int64_t now
         age_text(json_integer_value(v), now_s, out);
     } else if (json_is_integer(v)) {
         snprintf(out, CELL_MAX, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+    } else if (json_is_array(v)) {
+        join_texts(v, out);
     } else if (json_is_boolean(v)) {
         snprintf(out, CELL_MAX, "%s", json_is_true(v) ? "yes" : "no");
     } else {

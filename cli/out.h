@@ -11,12 +11,6 @@
 /* What goes to stdout: JSON values, tables, hexadecimal. Texts out of images, dumps and servers are
  * never printed raw: they could carry terminal escapes or break the JSON. */
 
-/* Lower-case hex of `len` bytes; `out` has room for 2 * len + 1. */
-void out_hex(const uint8_t *bytes, size_t len, char *out);
-
-/* The bytes of exactly 2 * len hex digits. Returns 1, or 0 for another length or digit. */
-int out_unhex(const char *hex, size_t len, uint8_t *bytes) __attribute__((warn_unused_result));
-
 /* A copy of `text` with everything but printable ASCII as '?'; returns `out`. */
 char *out_clean(const char *text, char *out, size_t size);
 
@@ -41,8 +35,8 @@ struct out_size {
 };
 struct out_size out_size(uint64_t size_bytes);
 
-/* A column shows `key` of each object in `rows` ("a.b" looks inside); numbers, texts, booleans, and
- * "-" for null or absent. The last one has no title. */
+/* A column shows `key` of each object in `rows` ("a.b" looks inside); numbers, texts, booleans,
+ * arrays of texts, and "-" for null or absent. The last one has no title. */
 struct out_column {
     const char *title;
     const char *key;
