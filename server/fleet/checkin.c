@@ -116,7 +116,7 @@ static void take_running(struct run *r)
     const struct sf_checkin *c = r->report;
     char buffer[16];
     if (d->reported_at == 0) {
-        d->reported_at = r->now;
+        d->reported_at = r->now > 0 ? r->now : 1; /* 0 = never, even if the clock says so */
         r->out->device_changed = 1;
         tell(r, EVENT_FIRST_REPORT, "runs %s in %s", c->running_version,
              slot_name(c->running_slot, buffer));

@@ -34,7 +34,7 @@ void device_seen_update(struct device_seen *seen, const struct sf_checkin *repor
         memcpy(seen->previous_boot_id, seen->boot_id, SF_BOOT_ID_SIZE);
     }
     memcpy(seen->boot_id, report->boot_id, SF_BOOT_ID_SIZE);
-    seen->last_seen = now;
+    seen->last_seen = now > 0 ? now : 1; /* 0 = never */
     seen->boot_count = report->boot_count;
     seen->reset_reason = report->reset_reason;
     seen->uptime_s = report->uptime_s;
