@@ -2,7 +2,6 @@
  * sf_sha256. */
 #include "base/crypto_openssl.h"
 
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <string.h>
@@ -10,11 +9,17 @@
 #include "base/p256.h"
 #include "formats/err.h"
 
+struct holder {
+    EVP_MD_CTX *md;
+};
+
+_Static_assert(sizeof(struct holder) <= sizeof(struct sf_sha256), "room for the pointer");
+
 static EVP_MD_CTX *hash_get(const struct sf_sha256 *hash)
 {
-    EVP_MD_CTX *md;
-    memcpy(&md, hash->opaque, sizeof(md));
-    return md;
+    struct holder holder;
+    memcpy(&holder, hash->opaque, sizeof(holder));
+    return holder.md;
 }
 
 static int sha256_start(void *ctx, struct sf_sha256 *hash)
@@ -25,7 +30,8 @@ static int sha256_start(void *ctx, struct sf_sha256 *hash)
         EVP_MD_CTX_free(md);
         return SF_ERR_CRYPTO;
     }
-    memcpy(hash->opaque, &md, sizeof(md));
+    const struct holder holder = {md};
+    memcpy(hash->opaque, &holder, sizeof(holder));
     return SF_OK;
 }
 

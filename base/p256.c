@@ -7,7 +7,6 @@
 #include "base/p256.h"
 
 #include <errno.h>
-#include <libgen.h>
 #include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -128,15 +127,8 @@ void p256_key_release(struct p256_key *key)
     *key = (struct p256_key){0};
 }
 
-/* An encrypted file is refused instead of asking at the terminal. */
-static int no_password(char *buffer, int size, int for_writing, void *ctx)
-{
-    (void)buffer;
-    (void)size;
-    (void)for_writing;
-    (void)ctx;
-    return -1;
-}
+/* The password to try on an encrypted file: none, and no question at the terminal. */
+static char no_password[] = "";
 
 static BIO *open_file(const char *path, int *err)
 {
@@ -156,7 +148,7 @@ int p256_key_load_private(struct p256_key *key, const char *path)
     if (in == NULL) {
         return err;
     }
-    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(in, NULL, no_password, NULL);
+    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(in, NULL, NULL, no_password);
     BIO_free(in);
     return adopt(key, pkey, 1);
 }
@@ -169,7 +161,7 @@ int p256_key_load_public(struct p256_key *key, const char *path)
     if (in == NULL) {
         return err;
     }
-    EVP_PKEY *pkey = PEM_read_bio_PUBKEY(in, NULL, no_password, NULL);
+    EVP_PKEY *pkey = PEM_read_bio_PUBKEY(in, NULL, NULL, no_password);
     BIO_free(in);
     if (pkey != NULL) {
         return adopt(key, pkey, 0);
@@ -191,11 +183,23 @@ int p256_key_from_hex(struct p256_key *key, const char *hex)
 
 /* ---- files ---- */
 
+/* Makes the entry of `path` in its folder durable. */
+static int sync_folder_of(const char *path)
+{
+    char folder[PATH_MAX] = ".";
+    const char *slash = strrchr(path, '/');
+    if (slash != NULL) {
+        const size_t len = slash == path ? 1 : (size_t)(slash - path);
+        memcpy(folder, path, len);
+        folder[len] = '\0';
+    }
+    return disk_sync_folder(folder);
+}
+
 /* Writes under another name, then links: link() fails where the name is taken. */
 static int write_new(const char *path, const void *data, size_t len)
 {
     char temporary[PATH_MAX];
-    char folder[PATH_MAX];
     const int n = snprintf(temporary, sizeof(temporary), "%s.%ld", path, (long)getpid());
     if (n < 0 || (size_t)n >= sizeof(temporary)) {
         return SF_ERR_RANGE;
@@ -208,8 +212,7 @@ static int write_new(const char *path, const void *data, size_t len)
         err = errno == EEXIST ? SF_ERR_EXISTS : disk_error(errno);
     }
     (void)unlink(temporary);
-    memcpy(folder, temporary, (size_t)n + 1);
-    return err < 0 ? err : disk_sync_folder(dirname(folder));
+    return err < 0 ? err : sync_folder_of(path);
 }
 
 int p256_key_save_private(const struct p256_key *key, const char *path)

@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Name-based UUIDs (RFC 9562 section 5.5, version 5: SHA-1) and their text. Errors: SF_ERR_CRYPTO. */
+/* Name-based UUIDs (RFC 9562 section 5.5, version 5: SHA-1) and their text. They fail with
+ * SF_ERR_CRYPTO only. */
 
 enum { UUID_SIZE = 16, UUID_TEXT_SIZE = 37 /* with the NUL */ };
 

@@ -292,7 +292,7 @@ void sf_cbor_read_str(struct sf_cbor_reader *r, char *out, size_t size)
     if (view.len >= size) {
         fail_at(r, SF_ERR_RANGE, at, "text is longer than allowed here");
     }
-    if (r->err == SF_OK) {
+    if (r->err == SF_OK && view.len > 0) {
         memcpy(out, view.data, view.len);
         out[view.len] = '\0';
     }

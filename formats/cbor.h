@@ -12,8 +12,8 @@
  * strings or text in ascending bytewise order of their encoding, so duplicates cannot occur.
  *
  * Errors: TRUNCATED, TRAILING, DEPTH, DUPLICATE (a map key), RANGE (a number or length outside what
- * the caller allows), CBOR for the rest. A decoder first runs sf_cbor_check() over the whole message,
- * then reads its fields.
+ * the caller allows), CBOR for the rest. A decoder first runs sf_cbor_check() over the whole
+ * message, then reads its fields.
  *
  * Both cursors are sticky: the first failure stays, later calls do nothing and return zero, and one
  * check at the end tells. */

@@ -71,8 +71,8 @@ static void write_device_text(struct sf_cbor_writer *w, const char *text, size_t
     char clean[SF_OUTCOME_TEXT_MAX];
     size_t len = 0;
     while (len < max && text[len] != '\0') {
-        clean[len] = text[len] >= ' ' && text[len] <= '~' ? text[len] : '?';
-        len++;
+        const char c = text[len];
+        clean[len++] = (char)(c >= ' ' && c <= '~' ? c : '?');
     }
     sf_cbor_write_text_n(w, clean, len);
 }

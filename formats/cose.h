@@ -41,9 +41,9 @@ struct sf_cose_sign1 {
     struct sf_bytes signature;
 };
 
-/* Decodes a tagged COSE_Sign1; unprotected headers must be empty, protected ones may be alg, content
- * type and kid. Errors: CBOR and its kin, UNSUPPORTED for another header, ALGORITHM for one that is
- * neither ESP256 nor ES256. The views point into `in`. */
+/* Decodes a tagged COSE_Sign1; unprotected headers must be empty, protected ones may be alg,
+ * content type and kid. Errors: CBOR and its kin, UNSUPPORTED for another header, ALGORITHM for one
+ * that is neither ESP256 nor ES256. The views point into `in`. */
 int sf_cose_sign1_decode(struct sf_bytes in, struct sf_cose_sign1 *out, struct sf_diag *diag)
     __attribute__((warn_unused_result));
 

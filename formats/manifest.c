@@ -64,10 +64,10 @@ static int uri_fits(const char *uri)
         return 0; /* an absolute uri would name another server */
     }
     size_t len = 0;
-    while (uri[len] > ' ' && uri[len] < 0x7f && len <= SF_MANIFEST_URI_MAX) {
+    while (len < SF_MANIFEST_URI_MAX && uri[len] > ' ' && uri[len] < 0x7f) {
         len++;
     }
-    return uri[len] == '\0' && len <= SF_MANIFEST_URI_MAX;
+    return uri[len] == '\0';
 }
 
 static int version_fits(const struct sf_manifest *m)
@@ -264,7 +264,8 @@ static void expect_count(struct sf_cbor_reader *r, uint64_t actual, uint64_t cou
 
 typedef void read_fn(struct sf_cbor_reader *r, struct sf_manifest *m);
 
-/* Lets `fn` read what is inside a byte string; an error is taken over at its offset in the whole. */
+/* Lets `fn` read what is inside a byte string; an error is taken over, with its offset in the
+ * whole. */
 static void read_wrapped(struct sf_cbor_reader *r, struct sf_manifest *m, read_fn *fn)
 {
     const struct sf_bytes content = sf_cbor_read_bytes(r);
@@ -469,9 +470,10 @@ int sf_manifest_version_parse(const char *text, struct sf_manifest *out)
 
 static size_t put_text(char *out, size_t at, const char *text)
 {
-    const size_t len = strlen(text);
-    memcpy(out + at, text, len);
-    return at + len;
+    while (*text != '\0') {
+        out[at++] = *text++;
+    }
+    return at;
 }
 
 static size_t put_number(char *out, size_t at, int32_t value)

@@ -43,7 +43,7 @@ static void put_message(json_t *all, const char *kind, const uint8_t *data, int3
 {
     if (len < 0) {
         (void)fprintf(stderr, "cannot encode a %s: %s\n", kind, sf_err_name((int)len));
-        exit(1);
+        abort();
     }
     json_t *message = json_object();
     put_text(message, "kind", kind);
