@@ -217,7 +217,7 @@ static const struct row rows[] = {
 
 enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
 
-static const char **text_place(struct parser *p, enum option_place place)
+static void set_text(struct parser *p, enum option_place place, const char *value)
 {
     struct options *o = p->out;
     const struct {
@@ -232,10 +232,9 @@ static const char **text_place(struct parser *p, enum option_place place)
     };
     for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
         if (map[i].place == place) {
-            return map[i].text;
+            *map[i].text = value;
         }
     }
-    return NULL;
 }
 
 static void set_number(struct options *o, enum option_place place, uint32_t value)
@@ -288,7 +287,7 @@ static int set_option(struct parser *p, const struct row *row, const char *value
     uint32_t number = 0;
     switch (row->kind) {
     case KIND_TEXT:
-        *text_place(p, row->place) = value;
+        set_text(p, row->place, value);
         return SF_OK;
     case KIND_NUMBER:
         if (parse_number(value, row->min, row->max, &number) < 0) {

@@ -77,7 +77,6 @@ static void reset(struct vesp32 *v, enum sf_reset_reason reason)
     v->hang_from_ms = NEVER;
     v->trial_watchdog_at_ms = NEVER;
     v->request_open = 0;
-    v->waits = 0;
     v->request_serial++;
 }
 
@@ -306,7 +305,6 @@ static int check_request(struct vesp32 *v)
     if (!v->request_open) {
         return 0;
     }
-    v->waits = 0;
     int err = sf_engine_request_check(&v->engine, v->now_ms);
     if (err < 0) {
         vesp32_response_end(v, err, v->now_ms);
@@ -333,7 +331,6 @@ static int run_application(struct vesp32 *v, struct vesp32_want *want)
         return 0;
     }
     struct sf_action action = sf_engine_next(&v->engine, v->now_ms);
-    v->waits = action.kind == SF_ACTION_WAIT;
     switch (action.kind) {
     case SF_ACTION_WAIT:
         *want = want_wait(v, earlier(action.wait_until_ms, v->hang_from_ms));
@@ -419,7 +416,6 @@ void vesp32_response_end(struct vesp32 *v, int err, uint64_t now_ms)
 {
     v->now_ms = now_ms;
     v->request_open = 0;
-    v->waits = 0;
     v->request_serial++;
     sf_engine_response_end(&v->engine, err, now_ms);
 }
@@ -427,7 +423,7 @@ void vesp32_response_end(struct vesp32 *v, int err, uint64_t now_ms)
 int vesp32_at_rest(const struct vesp32 *v)
 {
     struct sf_otadata_entry entry[2];
-    if (v->power != VESP32_RUNNING || !v->waits) {
+    if (v->power != VESP32_RUNNING) {
         return 0;
     }
     vesp32_otadata(v, entry);
@@ -437,8 +433,8 @@ int vesp32_at_rest(const struct vesp32 *v)
         v->config.running_slot == (int)sf_otadata_slot(&entry[active], v->config.slot_count);
     struct sf_engine_view view = sf_engine_view(&v->engine);
     int idle = view.phase == SF_PHASE_IDLE || view.phase == SF_PHASE_CONFIRMED;
-    return runs_boot_slot && !view.trial_open && idle && view.outcome.counter == 0 &&
-           view.checkins_answered > 0;
+    return runs_boot_slot && !view.trial_open && idle && !view.update_due &&
+           view.outcome.counter == 0 && view.checkins_answered > 0;
 }
 
 void vesp32_otadata(const struct vesp32 *v, struct sf_otadata_entry out[2])

@@ -63,7 +63,6 @@ struct vesp32 {
     unsigned boots;
     unsigned request_serial; /* changes with every new request and every reset */
     int request_open;
-    int waits; /* the engine had nothing to do when it was last asked */
     struct sf_request request;
     uint64_t now_ms;
     uint64_t ready_at_ms;
@@ -103,8 +102,9 @@ int32_t vesp32_response_body(struct vesp32 *v, const uint8_t *data, size_t len, 
     __attribute__((warn_unused_result));
 void vesp32_response_end(struct vesp32 *v, int err, uint64_t now_ms);
 
-/* Whether nothing is going on: it runs the image that otadata names, no trial is open, nothing is
- * downloaded, every outcome is reported, and the server has answered in this boot. */
+/* 1 if nothing but its routine is going on: it runs the image that otadata names, no trial is open,
+ * no update is under way or due, every outcome is reported, and the server has answered in this
+ * boot. */
 int vesp32_at_rest(const struct vesp32 *v);
 
 /* The otadata entries as they are now; both empty if there is no such partition. */
