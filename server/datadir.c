@@ -53,7 +53,7 @@ static int take_lock(struct datadir *d, char *error, size_t error_size)
     }
     if (errno == EWOULDBLOCK) {
         (void)snprintf(error, error_size,
-                       "the data folder '%s' is in use by another surefootd: stop that one, or "
+                       "the data folder '%s' is in use by another surefootd; stop that one, or "
                        "give this one another folder with --data",
                        d->path);
     } else {

@@ -23,7 +23,7 @@ struct device_login {
     uint8_t secret_digest[SF_SHA256_SIZE];
 };
 
-/* SF_OK if the token may be used at `now`. */
+/* 1 if the token may be used at `now`, else 0. */
 int token_usable(const struct api_token *token, int64_t now);
 
 #endif

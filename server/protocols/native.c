@@ -15,7 +15,7 @@
 #include "server/protocols/handlers.h"
 
 enum {
-    /* A status may start an install for so long; long downloads check in again and get a new one. */
+    /* A status may start an install for so long; long downloads get a new one in between. */
     STATUS_LIFETIME_S = 86400,
     INTERVAL_DEFAULT_S = 3600,
     KEEP_OPEN_MAX_S = 60, /* a connection idle for longer costs more than a handshake */

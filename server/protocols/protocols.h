@@ -45,8 +45,8 @@ int protocols_authorise(struct exchange *x, void *ctx);
 
 /* The first admin token. Its text must be on disk before the database knows it, so that a crash in
  * between leaves a database that still needs one: needs_admin (1, 0 or an error), make, write the
- * file, add. Called before any loop runs; a token lasts a year, and when no admin token is valid any
- * more the next start makes another. */
+ * file, add. Called before any loop runs; a token lasts a year, and when no admin token is valid
+ * any more the next start makes another. */
 enum { PROTOCOLS_TOKEN_SIZE = 72 };
 int protocols_needs_admin(struct protocols *p) __attribute__((warn_unused_result));
 int protocols_make_token(struct protocols *p, char text[PROTOCOLS_TOKEN_SIZE],

@@ -17,8 +17,8 @@
  *         return;                      // answered: 400 with a sentence that names the field
  *     }
  *
- * Bounds: the body is at most the route's max_body; nesting at most REQUEST_DEPTH_MAX; duplicate and
- * unknown fields are refused. What is returned lives in the exchange's arena. */
+ * Bounds: the body is at most the route's max_body; nesting at most REQUEST_DEPTH_MAX; duplicate
+ * and unknown fields are refused. What is returned lives in the exchange's arena. */
 
 enum { REQUEST_DEPTH_MAX = 6, REQUEST_FIELD_MAX = 24 };
 

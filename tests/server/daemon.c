@@ -10,6 +10,7 @@
 #include <curl/curl.h>
 #include <ftw.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,6 +41,7 @@ static pid_t spawn(const char *const args[], int from, int *read_end)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves nothing behind */
         (void)dup2(ends[1], from);
         (void)close(ends[0]);
         (void)close(ends[1]);
@@ -219,20 +221,16 @@ void reply_release(struct reply *r)
     r->body = NULL;
 }
 
-json_t *api_as(const struct daemon *d, const char *bearer, const char *method, const char *path,
-               json_t *body, long *status)
+json_t *api_as(const struct daemon *d, const struct call *c, json_t *body, long *status)
 {
     char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
     json_decref(body);
+    struct call with_body = *c;
+    with_body.content_type = text == NULL ? NULL : "application/json";
+    with_body.body = text;
+    with_body.body_len = text == NULL ? 0 : strlen(text);
     struct reply r;
-    call(d,
-         &(struct call){.method = method,
-                        .path = path,
-                        .bearer = bearer,
-                        .content_type = text == NULL ? NULL : "application/json",
-                        .body = text,
-                        .body_len = text == NULL ? 0 : strlen(text)},
-         &r);
+    call(d, &with_body, &r);
     free(text);
     *status = r.curl == CURLE_OK ? r.status : -r.curl;
     json_t *answer = r.len == 0 ? NULL : json_loadb((const char *)r.body, r.len, 0, NULL);
@@ -243,7 +241,8 @@ json_t *api_as(const struct daemon *d, const char *bearer, const char *method, c
 json_t *api(const struct daemon *d, const char *method, const char *path, json_t *body,
             long *status)
 {
-    return api_as(d, d->admin, method, path, body, status);
+    const struct call c = {.method = method, .path = path, .bearer = d->admin};
+    return api_as(d, &c, body, status);
 }
 
 const char *error_code(const json_t *answer)

@@ -55,12 +55,12 @@ struct reply {
 void call(const struct daemon *d, const struct call *c, struct reply *out);
 void reply_release(struct reply *r);
 
-/* A call with JSON both ways, as the administrator or with `bearer`. Returns the answer's JSON (or
+/* A call with JSON both ways, as the administrator. Returns the answer's JSON (or
  * null), and its status; `body` NULL = none; the reference is taken over. */
 json_t *api(const struct daemon *d, const char *method, const char *path, json_t *body,
             long *status);
-json_t *api_as(const struct daemon *d, const char *bearer, const char *method, const char *path,
-               json_t *body, long *status);
+/* With another bearer: method, path and bearer of `c` count. */
+json_t *api_as(const struct daemon *d, const struct call *c, json_t *body, long *status);
 
 /* "code" of an error answer, or "". */
 const char *error_code(const json_t *answer);

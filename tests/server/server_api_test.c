@@ -56,7 +56,8 @@ static void shows_a_token_once_and_never_again(void **state)
     assert_int_equal(status, 201);
     const char *token = text(made, "token");
     assert_int_equal(strncmp(token, "sft_", 4), 0);
-    json_t *me = api_as(&kit.daemon, token, "GET", "/api/v1/whoami", NULL, &status);
+    const struct call whoami = {.path = "/api/v1/whoami", .bearer = token};
+    json_t *me = api_as(&kit.daemon, &whoami, NULL, &status);
     assert_int_equal(status, 200);
     assert_string_equal(text(me, "name"), "ci");
     assert_string_equal(text(me, "scope"), "publisher");
@@ -73,7 +74,7 @@ static void shows_a_token_once_and_never_again(void **state)
     json_decref(again);
     json_decref(api(&kit.daemon, "DELETE", "/api/v1/tokens/ci", NULL, &status));
     assert_int_equal(status, 204);
-    json_decref(api_as(&kit.daemon, token, "GET", "/api/v1/whoami", NULL, &status));
+    json_decref(api_as(&kit.daemon, &whoami, NULL, &status));
     assert_int_equal(status, 401);
     json_decref(api(&kit.daemon, "DELETE", "/api/v1/tokens/nobody", NULL, &status));
     assert_int_equal(status, 404);
