@@ -27,11 +27,11 @@ start_server() {
 
 make_product() {
     export XDG_CONFIG_HOME="$work/config"
-    "$bin/surefoot" key new "$work/release.pem" >/dev/null
+    "$bin/surefoot" key new "$work/release.pem" >/dev/null 2>&1
     "$bin/surefoot" login "https://localhost:$server_port" --ca "$work/server/ca.pem" \
         --token-file "$work/server/admin-token" >/dev/null
     "$bin/surefoot" product create lamp --chip esp32c3 --vendor example.com --hw-revision A \
         --slot-size 0x1f0000 --release-key "$work/release.pem" --interval 3600 \
-        --enrol-token "$work/enrol-token" >/dev/null
+        --enrol-token "$work/enrol-token" >/dev/null 2>&1
     class=$("$bin/surefoot" product show lamp --json | grep -o '"class_uuid": *"[^"]*"' | cut -d'"' -f4)
 }
