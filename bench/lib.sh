@@ -12,6 +12,7 @@ cleanup() {
 trap cleanup EXIT
 
 start_server() {
+    : >"$work/server.out"
     "$bin/surefootd" --data "$work/server" --listen 127.0.0.1:0 --host localhost \
         >"$work/server.out" 2>"$work/server.log" &
     server_pid=$!
