@@ -6,9 +6,39 @@
 #include "formats/boot.h"
 #include "formats/partition.h"
 
-/* Surefoot for firmware authors: fill a struct sf_config, call sf_boot_early() first thing, then
- * drive the engine (device/engine.h) or let your port do it. Complete example:
- * tests/device/example_test.c shows the same lines that README and this header quote. */
+/* Surefoot for firmware authors: let your port fill a struct sf_config (flash, store, crypto,
+ * slots), say who the device is, call sf_boot_early() first thing, then drive the engine
+ * (device/engine.h). Complete, but for what each platform has its own ways for;
+ * tests/device/example_test.c compiles and runs these very lines:
+ *
+ *     void update_task(struct sf_config *config)
+ *     {
+ *         static union sf_sector_buffer buffer;
+ *         static struct sf_engine engine;
+ *         static const struct sf_self_test tests[] = {
+ *             {.name = "sensors", .poll = sensors_work, .deadline_ms = 60000},
+ *         };
+ *         config->sector_buffer = &buffer;
+ *         config->self_test = tests;
+ *         config->self_test_count = 1;
+ *         if (sf_boot_early(config) == SF_BOOT_REBOOT) {
+ *             restart();
+ *         }
+ *         sf_engine_init(&engine, config, now_ms());
+ *         for (;;) {
+ *             struct sf_action a = sf_engine_next(&engine, now_ms());
+ *             switch (a.kind) {
+ *             case SF_ACTION_WAIT: sleep_until(a.wait_until_ms); break;
+ *             case SF_ACTION_WORK: sf_engine_work(&engine, now_ms()); break;
+ *             case SF_ACTION_REQUEST: http_run(&engine, &a.request); break;
+ *             case SF_ACTION_REBOOT: restart();
+ *             }
+ *         }
+ *     }
+ *
+ * Memory: struct sf_engine and one sector buffer, both static here; nothing is allocated. Threads:
+ * one at a time. http_run() sends the request and tells the engine what comes back, with
+ * sf_engine_response_head(), _body() and _end(). */
 
 enum sf_self_test_result { SF_SELF_TEST_PENDING, SF_SELF_TEST_PASS, SF_SELF_TEST_FAIL };
 

@@ -251,7 +251,7 @@ void rig_boot(struct rig *r, enum sf_reset_reason reason)
 }
 
 /* Hands over the body as TCP would: in pieces, with time between them. */
-static int send_body(struct rig *r, const struct rig_reply *reply)
+static int send_body(struct rig *r, struct sf_engine *e, const struct rig_reply *reply)
 {
     static const uint8_t zeros[4096];
     for (size_t at = 0; at < reply->body_len;) {
@@ -260,19 +260,19 @@ static int send_body(struct rig *r, const struct rig_reply *reply)
         const uint8_t *data = reply->body == NULL ? zeros : reply->body + at;
         const uint64_t arrives = r->now_ms + reply->chunk_ms;
         for (;;) {
-            const struct sf_action a = sf_engine_next(&r->engine, r->now_ms);
+            const struct sf_action a = sf_engine_next(e, r->now_ms);
             assert_int_equal(a.kind, SF_ACTION_REQUEST);
             if (a.request.deadline_ms > arrives) {
                 break;
             }
             r->now_ms = a.request.deadline_ms;
-            const int err = sf_engine_request_check(&r->engine, r->now_ms);
+            const int err = sf_engine_request_check(e, r->now_ms);
             if (err != SF_OK) {
                 return err;
             }
         }
         r->now_ms = arrives;
-        const int32_t taken = sf_engine_response_body(&r->engine, data, len, r->now_ms);
+        const int32_t taken = sf_engine_response_body(e, data, len, r->now_ms);
         if (taken < 0) {
             return (int)taken;
         }
@@ -282,28 +282,28 @@ static int send_body(struct rig *r, const struct rig_reply *reply)
     return reply->end;
 }
 
-static void run_request(struct rig *r, const struct sf_request *request)
+void rig_request(struct rig *r, struct sf_engine *e, const struct sf_request *request)
 {
     assert_true(strlen(request->path) <= 127);
     rig_server_answer(r, request, &r->reply);
     int err = r->reply.refused;
     if (err == SF_OK) {
-        err = sf_engine_response_head(&r->engine, &r->reply.head, r->now_ms);
+        err = sf_engine_response_head(e, &r->reply.head, r->now_ms);
     }
     if (err == SF_OK) {
-        err = send_body(r, &r->reply);
+        err = send_body(r, e, &r->reply);
     }
     /* A connection that stays silent is ended by the engine's deadlines alone. */
     while (err == SF_ERR_STALLED && r->reply.end == SF_ERR_STALLED) {
-        const struct sf_action a = sf_engine_next(&r->engine, r->now_ms);
+        const struct sf_action a = sf_engine_next(e, r->now_ms);
         r->now_ms = a.request.deadline_ms > r->now_ms ? a.request.deadline_ms : r->now_ms;
-        const int check = sf_engine_request_check(&r->engine, r->now_ms);
+        const int check = sf_engine_request_check(e, r->now_ms);
         if (check != SF_OK) {
             err = check;
             break;
         }
     }
-    sf_engine_response_end(&r->engine, err, r->now_ms);
+    sf_engine_response_end(e, err, r->now_ms);
 }
 
 enum sf_action_kind rig_step(struct rig *r)
@@ -320,7 +320,7 @@ enum sf_action_kind rig_step(struct rig *r)
         sf_engine_work(&r->engine, r->now_ms);
         break;
     case SF_ACTION_REQUEST:
-        run_request(r, &a.request);
+        rig_request(r, &r->engine, &a.request);
         break;
     case SF_ACTION_REBOOT:
         break;

@@ -130,6 +130,9 @@ void rig_boot(struct rig *r, enum sf_reset_reason reason);
 /* Does what the engine says next, once; time passes as it asks. */
 enum sf_action_kind rig_step(struct rig *r);
 
+/* Runs one request against the server, as a port would. */
+void rig_request(struct rig *r, struct sf_engine *e, const struct sf_request *request);
+
 /* Goes on until the engine rests (idle, with time to wait) or wants a reboot, and says which. */
 enum sf_action_kind rig_settle(struct rig *r);
 
