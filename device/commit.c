@@ -7,7 +7,7 @@
  * 3. An entry for a trial is written only after the trial record is stored. */
 #include <string.h>
 
-#include "device/engine_private.h"
+#include "device/steps.h"
 
 enum { HALF = SF_OTADATA_ENTRY_SIZE / 2, NO_WAY = SF_BOOT_NONE };
 

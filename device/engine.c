@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "device/engine_private.h"
+#include "device/steps.h"
 
 typedef int sf_transition_action(struct sf_core *c);
 typedef enum sf_event sf_state_work(struct sf_core *c);

@@ -8,8 +8,7 @@
 #include "formats/manifest.h"
 #include "surefoot/surefoot.h"
 
-/* What the files of device/ share: the engine's memory, its states and events, and the steps that
- * the table of engine.c names. */
+/* The engine's memory, its states and events; device/steps.h has the functions. */
 
 /* States; docs/engine-states.md shows the table as a picture. */
 #define SF_STATE_MAP(X)                                                       \
@@ -212,111 +211,5 @@ enum {
     SF_SOFT_ATTEMPTS = 3,
     SF_TEXT_TEST_NAME = 24,
 };
-
-/* engine.c */
-void sf_core_event(struct sf_core *c, enum sf_event event);
-int sf_core_note(struct sf_core *c, int err); /* remembers last_error; returns err */
-enum sf_phase sf_core_phase(const struct sf_core *c);
-
-/* pace.c: how long to wait */
-struct sf_pace {
-    uint32_t base_ms;
-    uint32_t cap_ms;
-};
-uint32_t sf_pace_random(const struct sf_core *c, uint32_t max);
-/* Full jitter: between a small minimum and min(cap, base * 2^fails). */
-uint32_t sf_pace_backoff_ms(const struct sf_core *c, const struct sf_pace *pace, unsigned fails);
-uint32_t sf_pace_retry_after_ms(struct sf_core *c);
-uint32_t sf_pace_interval_ms(const struct sf_core *c);
-uint32_t sf_pace_config(uint32_t value, uint32_t fallback, uint32_t max);
-uint32_t sf_pace_interval_bound_s(uint32_t seconds);
-uint32_t sf_pace_stall_ms(const struct sf_core *c);
-uint32_t sf_pace_request_ms(const struct sf_core *c);
-uint32_t sf_pace_download_ms(const struct sf_core *c);
-uint32_t sf_pace_trial_ms(const struct sf_config *config);
-int sf_pace_contact_now(struct sf_core *c);
-int sf_pace_contact_on_interval(struct sf_core *c);
-int sf_pace_contact_later(struct sf_core *c);
-int sf_pace_ask_later(struct sf_core *c);
-
-/* exchange.c: enrolment and check-in */
-void sf_exchange_begin(struct sf_core *c, const char *path, uint32_t timeout_ms);
-int sf_exchange_identity(struct sf_core *c);
-int sf_exchange_build_enrol(struct sf_core *c);
-int sf_exchange_build_checkin(struct sf_core *c);
-int sf_exchange_http_error(const struct sf_response_head *head); /* SF_OK for 200, 204, 206 */
-int sf_exchange_head(struct sf_core *c, const struct sf_response_head *head);
-int32_t sf_exchange_body(struct sf_core *c, const uint8_t *data, size_t len);
-int sf_exchange_end(struct sf_core *c, int err);
-int sf_exchange_enrolled(struct sf_core *c);
-
-/* judge.c: what an answered check-in means here */
-enum sf_event sf_judge_checkin(struct sf_core *c);
-enum sf_event sf_judge_same(struct sf_core *c);
-enum sf_event sf_judge_trial(struct sf_core *c);
-int sf_judge_missed(struct sf_core *c); /* a check-in failed */
-
-/* trust.c */
-int sf_trust_status(const struct sf_core *c, const struct sf_status *status);
-int sf_trust_expired(const struct sf_core *c, const struct sf_status *status);
-int sf_trust_manifest(const struct sf_core *c, const struct sf_target *target,
-                      const struct sf_manifest *manifest);
-int sf_trust_head(const struct sf_core *c, const struct sf_image_head *head);
-
-/* outcome.c: what is told about a deployment, and what it means for the next attempt */
-int sf_outcome_failed(struct sf_core *c);  /* core.error ended the deployment */
-int sf_outcome_dropped(struct sf_core *c); /* withdrawn */
-int sf_outcome_store(struct sf_core *c, const struct sf_outcome *outcome);
-uint32_t sf_outcome_attempt(const struct sf_core *c, uint64_t counter);
-int sf_outcome_refused(const struct sf_core *c, uint64_t counter);
-
-/* install.c: the slot's bytes */
-const struct sf_slot_map *sf_install_map(const struct sf_config *config, int slot);
-int sf_install_read_head(const struct sf_core *c, int slot);
-int sf_install_judge_head(const struct sf_core *c);
-int sf_install_sector(struct sf_core *c, uint32_t offset, uint32_t len);
-int sf_install_fingerprint(const struct sf_core *c, int slot, uint32_t length, uint32_t *out);
-int sf_install_length(const struct sf_core *c, int slot, uint32_t *length_out);
-enum sf_event sf_install_gate(struct sf_core *c);
-int sf_install_hash_begin(struct sf_core *c);
-/* One step; SF_EVENT_OK once `digest` is there. */
-enum sf_event sf_install_hash_step(struct sf_core *c, int slot, uint8_t digest[SF_SHA256_SIZE]);
-void sf_install_hash_abandon(struct sf_core *c);
-enum sf_event sf_install_hash(struct sf_core *c);
-enum sf_event sf_install_measure(struct sf_core *c);
-const struct sf_good_image *sf_install_good(const struct sf_core *c, int slot);
-int sf_install_remember_good(struct sf_core *c);
-
-/* fetch.c */
-int sf_fetch_build(struct sf_core *c);
-int sf_fetch_head(struct sf_core *c, const struct sf_response_head *head);
-int32_t sf_fetch_body(struct sf_core *c, const uint8_t *data, size_t len);
-int sf_fetch_check(struct sf_core *c);
-uint64_t sf_fetch_deadline(const struct sf_core *c);
-enum sf_event sf_fetch_end(struct sf_core *c, int err);
-int sf_fetch_back_off(struct sf_core *c);
-
-/* commit.c: otadata */
-int sf_commit_read(const struct sf_config *config, struct sf_otadata_entry entry[2]);
-int sf_commit_runs_boot_slot(const struct sf_config *config,
-                             const struct sf_otadata_entry entry[2]);
-uint32_t sf_commit_running_state(const struct sf_config *config,
-                                 const struct sf_otadata_entry entry[2]);
-int sf_commit_target(const struct sf_config *config); /* slot for the next update, or NO_SLOT */
-enum sf_event sf_commit_step(struct sf_core *c);
-int sf_commit_mark_valid(const struct sf_config *config);
-/* Switches away from the running slot. SF_ERR_ROLLBACK_FAILED: there is no way back. */
-enum sf_back { SF_BACK_INVALIDATE, SF_BACK_SWITCH };
-int sf_commit_go_back(const struct sf_config *config, enum sf_back how);
-
-/* trial.c */
-enum sf_event sf_trial_start(struct sf_core *c);
-int sf_trial_begin(struct sf_core *c);
-int sf_trial_wait(struct sf_core *c);
-int sf_trial_poll(struct sf_core *c);
-enum sf_event sf_trial_step(struct sf_core *c);
-int sf_trial_missed(struct sf_core *c);
-enum sf_event sf_trial_confirm(struct sf_core *c);
-enum sf_event sf_trial_go_back(struct sf_core *c);
 
 #endif

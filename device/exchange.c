@@ -4,7 +4,7 @@
  * 2. A request's body is not touched before its answer begins. */
 #include <string.h>
 
-#include "device/engine_private.h"
+#include "device/steps.h"
 
 static const char checkin_path[] = "/device/v1/checkin";
 static const char enrol_path[] = "/device/v1/enrol";

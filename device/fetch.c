@@ -1,12 +1,12 @@
 /* The download: one GET of the whole image, continued with Range and If-Range where it broke.
  *
- * 1. Bytes of two different files never meet in the slot: a 206 must continue exactly the file that
- *    the first answer began, everything else starts over at 0.
+ * 1. Bytes of two different files never meet in the slot: a 206 must continue exactly the file
+ *    that the first answer began, everything else starts over at 0.
  * 2. The first 384 bytes are judged before the first sector is erased.
- * 3. A download ends: stall, minimum progress, losses in a row and the total time are all bounded. */
+ * 3. A download ends: stall, minimum progress, losses in a row and the total time are bounded. */
 #include <string.h>
 
-#include "device/engine_private.h"
+#include "device/steps.h"
 
 enum {
     LOSSES_MAX = 8,               /* in a row without one new sector */

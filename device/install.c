@@ -5,12 +5,13 @@
  * 3. Each step reads, or erases and programs, one sector at most. */
 #include <string.h>
 
-#include "device/engine_private.h"
+#include "device/steps.h"
 #include "formats/crc32.h"
 
 enum {
     CHUNK = 128, /* read back in pieces this large */
     IMAGE_PAD = 16,
+    TAIL_MAX = 64,          /* what may follow the segments: padding, checksum, hash */
     SIGNATURE_BLOCK = 1216, /* Secure Boot V2: block, its crc at 1196 */
     SIGNATURE_CRC_AT = 1196,
     SIGNATURE_MAGIC = 0xe7,
@@ -31,7 +32,7 @@ static int flash_read(const struct sf_core *c, uint32_t address, void *out, size
 }
 
 /* What an image is recognised by at each boot without hashing all of it: CRC-32 over its first 384
- * bytes (app_desc has the ELF's SHA-256) and its last sector (which has the image's own SHA-256). */
+ * bytes (app_desc has the ELF's SHA-256) and its last sector (which has the image's SHA-256). */
 int sf_install_fingerprint(const struct sf_core *c, int slot, uint32_t length, uint32_t *out)
 {
     const struct sf_slot_map *map = sf_install_map(c->config, slot);
@@ -107,11 +108,11 @@ int sf_install_length(const struct sf_core *c, int slot, uint32_t *length_out)
         }
         const uint32_t len =
             (uint32_t)h[4] | (uint32_t)h[5] << 8 | (uint32_t)h[6] << 16 | (uint32_t)h[7] << 24;
-        if (len > map->size - at - sizeof(h) - 2 * SF_SHA256_SIZE) {
+        if (len > map->size - at - sizeof(h) - TAIL_MAX) {
             return SF_ERR_SEGMENTS;
         }
         at += (uint32_t)sizeof(h) + len;
-        if (at > map->size - 4 * SF_SHA256_SIZE) {
+        if (at > map->size - 2U * TAIL_MAX) {
             return SF_ERR_SEGMENTS;
         }
     }
@@ -152,6 +153,7 @@ enum sf_event sf_install_hash_step(struct sf_core *c, int slot, uint8_t digest[S
     const uint32_t left = c->hash_length - c->hash_offset;
     const uint32_t len = left < SF_SECTOR_SIZE ? left : SF_SECTOR_SIZE;
 
+    assert(map != NULL); /* the running slot, or one the gate let pass */
     int err = flash_read(c, map->offset + c->hash_offset, buffer, len);
     if (err == SF_OK) {
         err = crypto->sha256_feed(crypto->ctx, &c->hash, buffer, len);
@@ -361,7 +363,7 @@ int sf_install_hash_begin(struct sf_core *c)
     return hash_start(c, c->deploy.image_size);
 }
 
-/* The read-back of the whole slot. What was only remembered to be there and is not is downloaded. */
+/* The read-back of the whole slot. What was only remembered to be there, and is not, is fetched. */
 enum sf_event sf_install_hash(struct sf_core *c)
 {
     const struct sf_platform *p = c->config->platform;

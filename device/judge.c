@@ -5,7 +5,7 @@
  * 2. A counter is stored before it is acted upon. */
 #include <string.h>
 
-#include "device/engine_private.h"
+#include "device/steps.h"
 
 enum {
     TIME_STORE_S = 24 * 60 * 60

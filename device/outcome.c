@@ -6,7 +6,7 @@
  *    proven to be the image's fault, and a retry costs a few bytes. */
 #include <string.h>
 
-#include "device/engine_private.h"
+#include "device/steps.h"
 
 static const struct sf_pace deploy_pace = {.base_ms = 60 * 1000, .cap_ms = 6 * 60 * 60 * 1000};
 

@@ -3,7 +3,7 @@
  * 1. Every wait and every time from the configuration or the server is bounded here.
  * 2. Retries back off exponentially with full jitter: a fleet that lost its server comes back
  *    spread out. */
-#include "device/engine_private.h"
+#include "device/steps.h"
 
 enum {
     /* defaults, in surefoot.h's order */
@@ -12,7 +12,7 @@ enum {
     DEFAULT_REQUEST_MS = 60 * 1000,
     DEFAULT_DOWNLOAD_MS = 4 * 60 * 60 * 1000,
     DEFAULT_TRIAL_MS = 30 * 60 * 1000,
-    /* A server can neither silence a device for longer than a week nor have it poll without pause. */
+    /* A server can neither silence a device for over a week nor have it poll without pause. */
     INTERVAL_MIN_S = 1,
     INTERVAL_MAX_S = 7 * 24 * 60 * 60,
     TIME_MAX_MS = 24 * 60 * 60 * 1000, /* for every other time of the configuration */

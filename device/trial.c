@@ -7,7 +7,7 @@
  *    nothing of it. */
 #include <string.h>
 
-#include "device/engine_private.h"
+#include "device/steps.h"
 
 enum {
     POLL_MS = 250, /* between two polls of the self-tests */

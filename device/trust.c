@@ -4,7 +4,7 @@
  * 1. Nothing here changes state. */
 #include <string.h>
 
-#include "device/engine_private.h"
+#include "device/steps.h"
 
 enum { SEQ_JUMP_MAX = 1 << 20 }; /* a stolen key must not use up the sequence numbers */
 

@@ -59,8 +59,8 @@ struct sf_slot_map { /* one app slot as the partition table has it */
 
 enum sf_rollback_ability { SF_ROLLBACK_UNKNOWN, SF_ROLLBACK_YES, SF_ROLLBACK_NO };
 
-/* One flash sector: requests, answers and image data pass here. A union because the engine also lays
- * structs into it. */
+/* One flash sector: requests, answers and image data pass here. A union because the engine lays
+ * structs into it, too. */
 union sf_sector_buffer {
     uint8_t bytes[SF_SECTOR_SIZE];
     uint64_t alignment;

@@ -1,5 +1,5 @@
-/* The download over time: refusals to serve, slow and silent peers, check-ins and cancels in between,
- * and wrong content. */
+/* The download over time: refusals to serve, slow and silent peers, check-ins and cancels in
+ * between, wrong content. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -149,7 +149,7 @@ static void waits_no_longer_than_the_download_may_take(void **state)
     r->server.script = throttle_for_ever;
     assert_int_equal(rig_settle_again(r), SF_ACTION_WAIT);
     assert_int_equal(r->server.outcome[0].error, SF_ERR_DEADLINE);
-    assert_true(r->now_ms - start < 5 * 3600 * 1000ULL);
+    assert_true(r->now_ms - start < 18000000);
 }
 
 /* ---- slow ---- */

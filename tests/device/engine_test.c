@@ -1,5 +1,5 @@
-/* The engine at its edges: broken flash, a broken store, a port that misuses it, and otadata's order
- * of writes. */
+/* The engine at its edges: broken flash, a broken store, a port that misuses it; and the order of
+ * writes to otadata. */
 #include "device/engine.h"
 
 #include <setjmp.h>
@@ -314,7 +314,7 @@ static void an_answer_older_than_ten_minutes_is_asked_for_again(void **state)
         }
     }
     const unsigned checkins = r->server.checkins;
-    r->now_ms += 10 * 60 * 1000 + 1; /* the task was not scheduled */
+    r->now_ms += 600001; /* the task was not scheduled */
     assert_int_equal(rig_settle(r), SF_ACTION_REBOOT);
     assert_int_equal(r->server.checkins, checkins + 1);
 }
@@ -409,7 +409,7 @@ static void a_reboot_that_waits_loses_nothing(void **state)
     rig_target(r, &r->v2);
     assert_int_equal(rig_settle_again(r), SF_ACTION_REBOOT);
     for (unsigned i = 0; i < 5; i++) {
-        r->now_ms += 3600 * 1000;
+        r->now_ms += 3600000;
         sf_engine_work(&r->engine, r->now_ms);
         assert_int_equal(sf_engine_next(&r->engine, r->now_ms).kind, SF_ACTION_REBOOT);
     }
@@ -433,7 +433,7 @@ static void time_may_begin_anywhere(void **state)
 static void engine_and_buffer_take_six_kib_at_most(void **state)
 {
     (void)state;
-    assert_true(sizeof(struct sf_engine) + sizeof(union sf_sector_buffer) <= 6 * 1024);
+    assert_true(sizeof(struct sf_engine) + sizeof(union sf_sector_buffer) <= 6144);
     assert_true(sizeof(struct sf_core) <= sizeof(struct sf_engine));
 }
 

@@ -1,4 +1,4 @@
-/* The example of include/surefoot/surefoot.h, compiled, run, and compared with what the header says. */
+/* The example of include/surefoot/surefoot.h: compiled, run, compared with what the header says. */
 #include "surefoot/surefoot.h"
 
 #include <setjmp.h>

@@ -201,7 +201,8 @@ void rig_otadata(struct rig *r, struct sf_otadata_entry entry[2])
 void rig_put_otadata(struct rig *r, unsigned sector, uint32_t ota_seq, uint32_t ota_state)
 {
     const struct sf_otadata_entry entry = sf_otadata_make(ota_seq, ota_state);
-    sf_otadata_encode(&entry, r->chip.cells + RIG_OTADATA + sector * SF_OTADATA_SECTOR_SIZE);
+    sf_otadata_encode(&entry,
+                      r->chip.cells + RIG_OTADATA + (size_t)sector * SF_OTADATA_SECTOR_SIZE);
 }
 
 static void run_bootloader(struct rig *r)
@@ -221,7 +222,8 @@ static void run_bootloader(struct rig *r)
     assert_int_equal(sf_bootloader_run(&b, &r->work, &decision, NULL), SF_OK);
     assert_true(decision.slot != SF_BOOT_NONE);
     for (unsigned i = 0; i < decision.write_count; i++) {
-        uint8_t *at = r->chip.cells + RIG_OTADATA + decision.write[i].sector * SF_SECTOR_SIZE;
+        uint8_t *at =
+            r->chip.cells + RIG_OTADATA + (size_t)decision.write[i].sector * SF_SECTOR_SIZE;
         memset(at, 0xff, SF_SECTOR_SIZE);
         memcpy(at, decision.write[i].entry, SF_OTADATA_ENTRY_SIZE);
     }

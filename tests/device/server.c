@@ -137,7 +137,10 @@ static void answer_artifact(struct rig *r, const struct sf_request *request,
             found = all[i];
         }
     }
-    assert_non_null(found);
+    if (found == NULL) {
+        fail_msg("no such artifact: %s", request->path);
+        return;
+    }
     snprintf(reply->etag, sizeof(reply->etag), "\"%s\"", found->manifest.uri + 11);
     reply->body = found->image;
     reply->body_len = found->image_len;

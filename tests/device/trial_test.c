@@ -158,7 +158,7 @@ static void a_self_test_without_its_own_deadline_has_the_trials(void **state)
     const uint64_t start = r->now_ms;
     r->test_result[0] = SF_SELF_TEST_PENDING;
     assert_int_equal(rig_settle(r), SF_ACTION_REBOOT);
-    assert_in_range(r->now_ms - start, 30 * 60 * 1000, 30 * 60 * 1000 + 1000);
+    assert_in_range(r->now_ms - start, 1800000, 1800000 + 1000);
     rig_boot(r, SF_RESET_SOFTWARE);
     assert_back(r, SF_ERR_TRIAL_DEADLINE);
 }
@@ -215,7 +215,7 @@ static void without_the_server_it_rolls_back(void **state)
     const uint64_t start = r->now_ms;
     r->server.is_down = 1;
     assert_int_equal(rig_settle(r), SF_ACTION_REBOOT);
-    assert_in_range(r->now_ms - start, 30 * 60 * 1000, 31 * 60 * 1000);
+    assert_in_range(r->now_ms - start, 1800000, 1860000);
     rig_boot(r, SF_RESET_SOFTWARE);
     assert_int_equal(rig_slot_runs(r), 0);
 }
@@ -250,7 +250,7 @@ static void a_server_that_comes_late_is_early_enough(void **state)
 {
     struct rig *r = *state;
     r->server.is_down = 1;
-    while (r->now_ms < 25 * 60 * 1000) {
+    while (r->now_ms < 1500000) {
         (void)rig_step(r);
     }
     r->server.is_down = 0;
@@ -266,7 +266,7 @@ static void an_outer_watchdog_is_armed_for_the_trial_and_disarmed_after_it(void 
     while (r->deadline_armed_ms == 0) {
         (void)rig_step(r);
     }
-    assert_true(r->deadline_armed_ms > 30 * 60 * 1000);
+    assert_true(r->deadline_armed_ms > 1800000);
     assert_int_equal(rig_settle(r), SF_ACTION_WAIT);
     assert_int_equal(r->deadline_armed_ms, 0);
 }

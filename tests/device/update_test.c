@@ -1,4 +1,4 @@
-/* The main job: enrol, check in, install, try, confirm; and what is refused before the first erase. */
+/* The main job: enrol, check in, install, try, confirm, report. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
