@@ -22,19 +22,19 @@
     X(FETCH, REQUEST)      /* image bytes into the other slot */              \
     X(FETCH_WAIT, WAIT)    /* backoff before the download goes on */          \
     X(FETCH_ASK, REQUEST)  /* check-in between two ranges */                  \
-    X(FETCH_JUDGE, WORK)                                                      \
-    X(HASH, WORK)   /* the whole slot, read back */                           \
-    X(ASK, REQUEST) /* check-in right before the commit */                    \
-    X(ASK_JUDGE, WORK)                                                        \
-    X(ASK_WAIT, WAIT)                                                         \
-    X(COMMIT, WORK) /* floor, trial record, otadata */                        \
-    X(REBOOT, REBOOT)                                                         \
-    X(TRIAL, WAIT)        /* between two polls of the self-tests */           \
-    X(TRIAL_STEP, WORK)   /* poll, judge, ask */                              \
-    X(TRIAL_ASK, REQUEST) /* check-in of the trial */                         \
-    X(TRIAL_JUDGE, WORK)                                                      \
-    X(CONFIRM, WORK)                                                          \
-    X(GO_BACK, WORK) /* end the trial by switching back */
+    X(FETCH_JUDGE, WORK)   /* does the server still want it? */               \
+    X(HASH, WORK)          /* the whole slot, read back */                    \
+    X(ASK, REQUEST)        /* check-in right before the commit */             \
+    X(ASK_JUDGE, WORK)     /* the last word, at most ten minutes old */       \
+    X(ASK_WAIT, WAIT)      /* no answer, or the application says not now */   \
+    X(COMMIT, WORK)        /* floor, trial record, otadata */                 \
+    X(REBOOT, REBOOT)      /* whenever the caller likes */                    \
+    X(TRIAL, WAIT)         /* between two polls of the self-tests */          \
+    X(TRIAL_STEP, WORK)    /* poll, judge, ask */                             \
+    X(TRIAL_ASK, REQUEST)  /* check-in of the trial */                        \
+    X(TRIAL_JUDGE, WORK)   /* is it an answer to us? */                       \
+    X(CONFIRM, WORK)       /* otadata VALID, known good, outcome */           \
+    X(GO_BACK, WORK)       /* end the trial by switching back */
 
 enum sf_state {
 #define X(name, kind) SF_STATE_##name,
