@@ -35,21 +35,24 @@ struct sf_esp_ota {
     uint8_t verifies[SF_OTA_SLOT_MAX]; /* 0 once a call has erased the slot */
 };
 
-int sf_esp_ota_set_boot_partition(struct sf_esp_ota *o, int slot);
-int sf_esp_ota_mark_app_valid(struct sf_esp_ota *o);
+int sf_esp_ota_set_boot_partition(struct sf_esp_ota *o, int slot)
+    __attribute__((warn_unused_result));
+int sf_esp_ota_mark_app_valid(struct sf_esp_ota *o) __attribute__((warn_unused_result));
 
 /* esp_ota_mark_app_invalid_rollback_and_reboot: SF_ESP_OK means that the chip resets now. */
-int sf_esp_ota_mark_app_invalid(struct sf_esp_ota *o);
+int sf_esp_ota_mark_app_invalid(struct sf_esp_ota *o) __attribute__((warn_unused_result));
 
 /* The checks of esp_ota_begin. How much of the slot it erases at once depends on the size it is
  * given (nothing with OTA_WITH_SEQUENTIAL_WRITES, as observed), so that is left to the caller. */
-int sf_esp_ota_begin(const struct sf_esp_ota *o, int slot);
-int sf_esp_ota_erase_last_boot_app_partition(struct sf_esp_ota *o);
+int sf_esp_ota_begin(const struct sf_esp_ota *o, int slot) __attribute__((warn_unused_result));
+int sf_esp_ota_erase_last_boot_app_partition(struct sf_esp_ota *o)
+    __attribute__((warn_unused_result));
 
 int sf_esp_ota_check_rollback_is_possible(const struct sf_esp_ota *o); /* 1 or 0 */
 
 /* `ota_state_out` is written on SF_ESP_OK only. */
-int sf_esp_ota_get_state_partition(const struct sf_esp_ota *o, int slot, uint32_t *ota_state_out);
+int sf_esp_ota_get_state_partition(const struct sf_esp_ota *o, int slot, uint32_t *ota_state_out)
+    __attribute__((warn_unused_result));
 
 /* Slots, SF_BOOT_NONE where ESP-IDF returns NULL. */
 int sf_esp_ota_get_boot_partition(const struct sf_esp_ota *o);

@@ -156,7 +156,8 @@ int sf_image_feed(struct sf_image_parser *p, const uint8_t *data, size_t len, st
 int sf_image_end(struct sf_image_parser *p, struct sf_diag *diag)
     __attribute__((warn_unused_result));
 
-/* Valid once 24 bytes were fed without error; the app_desc and record once 384 were, or all. */
+/* 1 if head.header is valid: 24 bytes were fed without error. The app_desc and the record are there
+ * once 384 bytes were fed, or all of a shorter image. */
 int sf_image_head_known(const struct sf_image_parser *p);
 
 /* The L of a digest: the parsed image, or with a Secure Boot V2 sector that length rounded up to

@@ -9,10 +9,10 @@
  * 0x120 (ESP-IDF's place for an application's own record). The crc field stays 0 here: `surefoot
  * image from-elf` fills it in, and so does the CMake step of the ESP-IDF component. */
 
-#define SUREFOOT_RECORD_MAGIC 0x52554653u /* "SFUR", little-endian */
-#define SUREFOOT_RECORD_VERSION 1u
+#define SUREFOOT_RECORD_MAGIC     0x52554653u /* "SFUR", little-endian */
+#define SUREFOOT_RECORD_VERSION   1u
 #define SUREFOOT_PROTOCOL_VERSION 1u
-#define SUREFOOT_LIBRARY_VERSION 0x00000100u /* 0.1.0: major << 16 | minor << 8 | patch */
+#define SUREFOOT_LIBRARY_VERSION  0x00000100u /* 0.1.0: major << 16 | minor << 8 | patch */
 
 struct surefoot_record {
     unsigned int magic;
@@ -27,8 +27,13 @@ struct surefoot_record {
 
 #define SUREFOOT_RECORD(...)                                                   \
     __attribute__((used, section(".rodata_custom_desc")))                      \
-    const struct surefoot_record surefoot_record = {                           \
-        SUREFOOT_RECORD_MAGIC,    SUREFOOT_RECORD_VERSION,                     \
-        SUREFOOT_PROTOCOL_VERSION, {__VA_ARGS__}, SUREFOOT_LIBRARY_VERSION, 0u, {0}, 0u}
+    const struct surefoot_record surefoot_record = {SUREFOOT_RECORD_MAGIC,     \
+                                                    SUREFOOT_RECORD_VERSION,   \
+                                                    SUREFOOT_PROTOCOL_VERSION, \
+                                                    {__VA_ARGS__},             \
+                                                    SUREFOOT_LIBRARY_VERSION,  \
+                                                    0u,                        \
+                                                    {0},                       \
+                                                    0u}
 
 #endif

@@ -102,7 +102,7 @@ static void an_image_without_the_record_is_healthy(void **state)
     assert_int_equal(behaviour.kind, SF_BEHAVIOUR_SILENT);
     assert_int_equal(sf_behaviour_find(head, 0x16f, &behaviour, &diag), SF_OK);
     assert_int_equal(behaviour.kind, SF_BEHAVIOUR_HEALTHY);
-    head[SF_BEHAVIOUR_OFFSET + 4] = 200;
+    head[SF_BEHAVIOUR_OFFSET + 4] = SF_BEHAVIOUR_COUNT;
     assert_int_equal(sf_behaviour_find(head, sizeof(head), &behaviour, &diag), SF_ERR_RANGE);
     assert_int_equal(diag.offset, SF_BEHAVIOUR_OFFSET + 4);
 }

@@ -115,6 +115,50 @@ static void a_trial_that_is_not_confirmed_goes_back_to_what_ran(void **state)
     assert_true(state_is(decision.write[0].entry, SF_OTA_ABORTED));
 }
 
+static void says_why_that_slot(void **state)
+{
+    (void)state;
+    struct sf_boot_decision decision;
+    struct sf_boot_input in = input(0, 0, 7, 1); /* erased, no factory */
+    sf_boot_decide(&in, &decision);
+    assert_string_equal(decision.why, "otadata is empty");
+    in.ota[0].verifies = 0;
+    sf_boot_decide(&in, &decision);
+    assert_int_equal(decision.slot, 1);
+    assert_string_equal(decision.why, "fallback: the image to start with does not verify");
+    in = input(0, 0, 15, 1);
+    sf_boot_decide(&in, &decision);
+    assert_int_equal(decision.slot, SF_BOOT_FACTORY);
+    assert_string_equal(decision.why, "otadata is empty");
+    in.factory.verifies = 0;
+    sf_boot_decide(&in, &decision);
+    assert_string_equal(decision.why, "fallback: the image to start with does not verify");
+    in.has_otadata = 0;
+    in.factory.present = 0;
+    sf_boot_decide(&in, &decision);
+    assert_int_equal(decision.slot, 0); /* there is nothing to fall back from */
+    assert_string_equal(decision.why, "there is no otadata partition");
+}
+
+static void the_efuse_is_burnt_with_anti_rollback_only(void **state)
+{
+    (void)state;
+    struct sf_boot_decision decision;
+    struct sf_boot_input in = input(0, 0, 7, 1);
+    in.ota[0].has_desc = 1;
+    in.ota[0].secure_version = 3;
+    sf_boot_decide(&in, &decision);
+    assert_int_equal(decision.efuse_secure_version, 0);
+    in.anti_rollback = 1;
+    sf_boot_decide(&in, &decision);
+    assert_int_equal(decision.slot, 0);
+    assert_int_equal(decision.efuse_secure_version, 3);
+    in.ota[0].has_desc = 0; /* no app_desc: such an image does not boot at all */
+    sf_boot_decide(&in, &decision);
+    assert_int_equal(decision.slot, SF_BOOT_NONE);
+    assert_int_equal(decision.efuse_secure_version, 0);
+}
+
 static void nothing_to_boot_is_said_so(void **state)
 {
     (void)state;
@@ -131,6 +175,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(something_boots_whenever_an_image_verifies_and_boots_settle),
         cmocka_unit_test(a_trial_that_is_not_confirmed_goes_back_to_what_ran),
+        cmocka_unit_test(says_why_that_slot),
+        cmocka_unit_test(the_efuse_is_burnt_with_anti_rollback_only),
         cmocka_unit_test(nothing_to_boot_is_said_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -354,6 +354,35 @@ static void boots_the_test_app_when_nothing_else_is_left(void **state)
     put_otadata_text("erased");
     const struct sf_bootloader bootloader = esp_flash_bootloader(&flash);
     assert_int_equal(boot(&bootloader).slot, SF_BOOT_TEST);
+    put_image("ota_1", "badsha", 0);
+    assert_int_equal(boot(&bootloader).slot, SF_BOOT_NONE);
+}
+
+static void slots_are_counted_up_to_sixteen(void **state)
+{
+    (void)state;
+    struct sf_boot_decision decision;
+    struct sf_diag diag;
+    struct sf_partition_table t = {.has_md5 = 1};
+    for (t.count = 0; t.count < SF_OTA_SLOT_MAX; t.count++) {
+        t.entry[t.count] =
+            (struct sf_partition){.offset = ESP_FLASH_FACTORY,
+                                  .size = 0x10000,
+                                  .subtype = (uint8_t)(SF_PARTITION_APP_OTA_0 + t.count)};
+    }
+    esp_flash_put_table(&flash, &t);
+    put_image("factory", "ok", 0);
+    const struct sf_bootloader bootloader = esp_flash_bootloader(&flash);
+    assert_int_equal(sf_bootloader_run(&bootloader, &work, &decision, &diag), SF_OK);
+    assert_int_equal(decision.slot, 0);
+    assert_ptr_equal(sf_bootloader_partition(&work.table, 15), &work.table.entry[15]);
+    assert_null(sf_bootloader_partition(&work.table, SF_OTA_SLOT_MAX));
+    assert_null(sf_bootloader_partition(&work.table, SF_BOOT_NONE));
+    assert_string_equal(sf_boot_slot_str(15), "ota_15");
+    assert_string_equal(sf_boot_slot_str(SF_OTA_SLOT_MAX), "none");
+    t.entry[t.count++] = t.entry[3];
+    esp_flash_put_table(&flash, &t);
+    assert_int_equal(sf_bootloader_run(&bootloader, &work, &decision, &diag), SF_ERR_DUPLICATE);
 }
 
 static int read_that_fails(void *ctx, uint32_t address, void *out, size_t len)
@@ -397,6 +426,7 @@ int main(void)
         cmocka_unit_test(agrees_with_the_observed_partition_table_cases),
         cmocka_unit_test(says_why_a_table_is_refused),
         cmocka_unit_test(boots_the_test_app_when_nothing_else_is_left),
+        cmocka_unit_test(slots_are_counted_up_to_sixteen),
         cmocka_unit_test(a_failed_read_is_told_or_costs_that_image_only),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -191,11 +191,42 @@ static void refuses_slots_that_are_not_there(void **state)
     assert_int_equal(sf_esp_ota_get_next_update_partition(&o), SF_BOOT_NONE);
 }
 
+static void a_table_without_otadata_or_slots_has_no_say(void **state)
+{
+    (void)state;
+    uint32_t ota_state = 0;
+    struct sf_esp_ota o = {.has_factory = 1, .factory_verifies = 1, .rollback = 1, .ota_count = 1};
+    o.entry[0] = sf_otadata_make(1, SF_OTA_VALID);
+    o.entry[1] = sf_otadata_make(2, SF_OTA_ABORTED);
+    o.running = SF_BOOT_FACTORY;
+    assert_int_equal(sf_esp_ota_get_boot_partition(&o), SF_BOOT_FACTORY);
+    assert_int_equal(sf_esp_ota_get_last_invalid_partition(&o), SF_BOOT_NONE);
+    assert_int_equal(sf_esp_ota_get_state_partition(&o, 0, &ota_state), SF_ESP_ERR_NOT_FOUND);
+    assert_int_equal(sf_esp_ota_check_rollback_is_possible(&o), 0);
+    assert_int_equal(sf_esp_ota_set_boot_partition(&o, SF_BOOT_FACTORY), SF_ESP_ERR_NOT_FOUND);
+    o.has_otadata = 1; /* one slot only: it is also the last invalid one */
+    assert_int_equal(sf_esp_ota_get_boot_partition(&o), 0);
+    assert_int_equal(sf_esp_ota_get_last_invalid_partition(&o), 0);
+    assert_int_equal(sf_esp_ota_get_next_update_partition(&o), 0);
+    assert_int_equal(sf_esp_ota_mark_app_invalid(&o), SF_ESP_OK);
+    assert_int_equal(o.entry[0].ota_state, SF_OTA_INVALID);
+    o.ota_count = 0;
+    assert_int_equal(sf_esp_ota_get_last_invalid_partition(&o), SF_BOOT_NONE);
+    assert_int_equal(sf_esp_ota_mark_app_valid(&o), SF_ESP_FAIL);
+    o.has_factory = 0; /* what verifies there is no factory */
+    assert_int_equal(sf_esp_ota_set_boot_partition(&o, SF_BOOT_FACTORY),
+                     SF_ESP_ERR_OTA_VALIDATE_FAILED);
+    o.ota_count = 1;
+    o.entry[0].ota_state = SF_OTA_ABORTED;
+    assert_int_equal(sf_esp_ota_get_boot_partition(&o), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(agrees_with_every_observed_call),
         cmocka_unit_test(refuses_slots_that_are_not_there),
+        cmocka_unit_test(a_table_without_otadata_or_slots_has_no_say),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

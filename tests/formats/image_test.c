@@ -86,6 +86,11 @@ static void three_hundred_eighty_four_bytes_tell_the_head(void **state)
     assert_memory_equal(&head, &p.head, sizeof(head));
     assert_int_equal(sf_image_head_decode(image, 23, &head, &diag), SF_ERR_TRUNCATED);
     assert_int_equal(diag.offset, 23);
+    assert_int_equal(sf_image_head_decode(image, 0x15f, &head, &diag), SF_OK);
+    assert_false(head.has_record);
+    assert_int_equal(sf_image_head_decode(image, 0x160, &head, &diag), SF_OK);
+    assert_true(head.has_record);
+    assert_int_equal(head.record_err, SF_OK);
     assert_int_equal(sf_image_head_decode(image, 0x120, &head, &diag), SF_OK);
     assert_true(head.has_desc && !head.has_record);
     assert_int_equal(head.record_err, SF_ERR_NO_RECORD);
@@ -183,6 +188,32 @@ static void says_which_byte_is_wrong(void **state)
         assert_int_equal(diag.offset, cases[i].offset);
         assert_int_equal(sf_image_feed(&p, image, SIZE, NULL), cases[i].err); /* it sticks */
     }
+}
+
+static void the_head_is_known_after_its_header_and_until_an_error(void **state)
+{
+    (void)state;
+    struct sf_image_parser p;
+    assert_int_equal(sf_image_start(&p, sha256_crypto()), SF_OK);
+    assert_int_equal(sf_image_feed(&p, image, 23, NULL), SF_OK);
+    assert_false(sf_image_head_known(&p));
+    assert_int_equal(sf_image_feed(&p, image + 23, 1, NULL), SF_OK);
+    assert_true(sf_image_head_known(&p));
+    assert_int_equal(p.head.header.chip_id, SF_CHIP_ESP32C3);
+    assert_int_equal(sf_image_end(&p, NULL), SF_ERR_TRUNCATED);
+    assert_false(sf_image_head_known(&p));
+    uint32_t length = 0;
+    struct sf_diag diag;
+    assert_int_equal(sf_image_file_length(&p, &length, &diag), SF_ERR_TRUNCATED);
+}
+
+static void sixteen_segments_are_not_too_many(void **state)
+{
+    (void)state;
+    struct sf_image_head head;
+    memcpy(changed, image, SIZE);
+    changed[1] = SF_IMAGE_SEGMENT_MAX;
+    assert_int_equal(sf_image_head_decode(changed, SIZE, &head, NULL), SF_OK);
 }
 
 static void a_limit_refuses_an_image_as_soon_as_it_shows(void **state)
@@ -301,7 +332,9 @@ static void a_record_comes_back_and_every_flip_of_it_is_refused(void **state)
     struct sf_updater_record again;
     struct sf_diag diag;
     sf_updater_record_encode(&record, bytes);
+    static const uint8_t zero[28];
     assert_memory_equal(bytes, "SFUR", 4);
+    assert_memory_equal(bytes + 32, zero, sizeof(zero));
     assert_int_equal(sf_updater_record_decode(bytes, &again, &diag), SF_OK);
     assert_memory_equal(&again, &record, sizeof(record));
     for (unsigned bit = 0; bit < 8 * SF_IMAGE_RECORD_SIZE; bit++) {
@@ -383,6 +416,8 @@ int main(void)
         cmocka_unit_test(every_flip_of_a_bit_is_refused),
         cmocka_unit_test(pieces_of_any_size_give_the_same),
         cmocka_unit_test(says_which_byte_is_wrong),
+        cmocka_unit_test(the_head_is_known_after_its_header_and_until_an_error),
+        cmocka_unit_test(sixteen_segments_are_not_too_many),
         cmocka_unit_test(a_limit_refuses_an_image_as_soon_as_it_shows),
         cmocka_unit_test(without_crypto_only_the_hash_goes_unchecked),
         cmocka_unit_test(a_file_ends_with_its_hash_or_with_a_signature_sector),

@@ -295,6 +295,32 @@ static void a_blob_with_a_damaged_or_missing_chunk_is_not_told(void **state)
     free(dump.data);
 }
 
+/* Changes an entry's 32 bytes and its crc, and expects that it is skipped as damaged. */
+static void check_skipped(const char *key, unsigned at, uint8_t value)
+{
+    static struct items items;
+    struct dump dump = load(SF_VECTORS "/nvs/all_types.bin");
+    walk(dump.data, dump.len, &items);
+    const unsigned count = items.count;
+    const struct sf_nvs_item *item = find(&items, "wifi", key);
+    assert_non_null(item);
+    dump.data[item->offset + at] = value;
+    reseal_entry(dump.data + item->offset);
+    walk(dump.data, dump.len, &items);
+    assert_null(find(&items, "wifi", key));
+    assert_true(items.count < count && items.damaged > 0);
+    free(dump.data);
+}
+
+static void an_entry_that_contradicts_itself_is_skipped_as_damaged(void **state)
+{
+    (void)state;
+    check_skipped("channel", 2, 0);   /* spans nothing */
+    check_skipped("channel", 2, 126); /* spans beyond its page */
+    check_skipped("channel", 1, 3);   /* of no known type */
+    check_skipped("ssid", 24, 33);    /* longer than the entries it spans */
+}
+
 static void tells_what_is_not_there_and_what_is_no_partition(void **state)
 {
     (void)state;
@@ -397,6 +423,7 @@ int main(void)
         cmocka_unit_test(the_newer_of_two_equal_keys_counts),
         cmocka_unit_test(a_damaged_page_costs_its_entries_only),
         cmocka_unit_test(a_blob_with_a_damaged_or_missing_chunk_is_not_told),
+        cmocka_unit_test(an_entry_that_contradicts_itself_is_skipped_as_damaged),
         cmocka_unit_test(tells_what_is_not_there_and_what_is_no_partition),
         cmocka_unit_test(a_visitor_can_stop_the_walk),
         cmocka_unit_test(no_flip_of_a_bit_changes_what_is_told),

@@ -144,7 +144,10 @@ static void refuses_switches_that_cannot_be(void **state)
     struct sf_otadata_entry entry[2] = {sf_otadata_make(UINT32_MAX - 1, SF_OTA_VALID),
                                         sf_otadata_make(2, SF_OTA_VALID)};
     assert_int_equal(sf_otadata_plan_switch(entry, 2, 2, SF_OTA_NEW, &plan), SF_ERR_RANGE);
-    assert_int_equal(sf_otadata_plan_switch(entry, 0, 0, SF_OTA_NEW, &plan), SF_ERR_RANGE);
+    const struct sf_otadata_entry plain[2] = {sf_otadata_make(1, SF_OTA_VALID),
+                                              sf_otadata_make(2, SF_OTA_VALID)};
+    assert_int_equal(sf_otadata_plan_switch(plain, 2, 2, SF_OTA_NEW, &plan), SF_ERR_RANGE);
+    assert_int_equal(sf_otadata_plan_switch(plain, 0, 0, SF_OTA_NEW, &plan), SF_ERR_RANGE);
     assert_int_equal(sf_otadata_plan_switch(entry, 0, 2, SF_OTA_NEW, &plan), SF_ERR_RANGE);
     entry[0] = sf_otadata_make(UINT32_MAX - 2, SF_OTA_VALID);
     assert_int_equal(sf_otadata_plan_switch(entry, 1, 2, SF_OTA_NEW, &plan), SF_OK);

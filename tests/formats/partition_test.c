@@ -179,6 +179,32 @@ static void says_what_the_bootloader_would_not_take(void **state)
     }
 }
 
+static void a_partition_may_end_where_the_chip_ends(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t offset;
+        uint32_t size;
+        int err;
+    } cases[] = {
+        {0x300000, 0x100000, SF_OK},
+        {0x300000, 0x100001, SF_ERR_RANGE},
+        {0x400000, 0, SF_OK},
+        {0x400001, 0, SF_ERR_RANGE},
+        {0xffff0000, 0x20000, SF_ERR_RANGE},
+        {0x10000, 0xffffffff, SF_ERR_RANGE},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint8_t bytes[SF_PARTITION_TABLE_SIZE];
+        struct sf_partition_table table = good_table();
+        struct sf_diag diag;
+        table.entry[4].offset = cases[i].offset;
+        table.entry[4].size = cases[i].size;
+        assert_int_equal(sf_partition_table_encode(&table, bytes), SF_OK);
+        assert_int_equal(decode(bytes, sizeof(bytes), &table, &diag), cases[i].err);
+    }
+}
+
 static void refuses_rows_in_an_order_nobody_writes(void **state)
 {
     (void)state;
@@ -252,6 +278,28 @@ static void says_what_a_build_tool_would_not_make(void **state)
     t = good_table();
     t.entry[0].size = 0;
     check_refused(&t, SF_ERR_RANGE, 0, 8);
+    t = good_table();
+    t.entry[2].size -= 1;
+    check_refused(&t, SF_ERR_RANGE, 2, 8);
+}
+
+static void a_build_tool_takes_odd_sizes_of_data_and_neighbours(void **state)
+{
+    (void)state;
+    struct sf_diag diag;
+    struct sf_partition_table t = good_table();
+    t.entry[0].size -= 1;
+    assert_int_equal(sf_partition_table_check(&t, &diag), SF_OK);
+    t = good_table();
+    memset(t.entry[0].label, 0, sizeof(t.entry[0].label)); /* labels may be empty, and so twice */
+    memset(t.entry[1].label, 0, sizeof(t.entry[1].label));
+    assert_int_equal(sf_partition_table_check(&t, &diag), SF_OK);
+    t.entry[0].label[0] = 'a';
+    t.entry[1].label[0] = 'a';
+    check_refused(&t, SF_ERR_DUPLICATE, 1, 12);
+    t = good_table(); /* the ota subtypes mean nothing in a data partition */
+    t.entry[0].subtype = SF_PARTITION_APP_OTA_0;
+    assert_int_equal(sf_partition_table_check(&t, &diag), SF_OK);
 }
 
 static void overlap_is_seen_at_the_end_of_the_address_space(void **state)
@@ -270,6 +318,8 @@ static void finds_partitions_and_counts_slots_up_to_the_first_gap(void **state)
     struct sf_partition_table t = good_table();
     assert_ptr_equal(sf_partition_find(&t, SF_PARTITION_APP, SF_PARTITION_APP_OTA_0), &t.entry[3]);
     assert_null(sf_partition_find(&t, SF_PARTITION_APP, SF_PARTITION_APP_TEST));
+    assert_ptr_equal(sf_partition_find(&t, SF_PARTITION_DATA, SF_PARTITION_DATA_NVS), &t.entry[0]);
+    assert_ptr_equal(sf_partition_find_label(&t, "nvs"), &t.entry[0]);
     assert_ptr_equal(sf_partition_find_label(&t, "otadata"), &t.entry[1]);
     assert_null(sf_partition_find_label(&t, "ota"));
     assert_int_equal(sf_partition_ota_count(&t), 2);
@@ -288,9 +338,11 @@ int main(void)
         cmocka_unit_test(every_flip_of_a_bit_is_refused_or_changes_nothing),
         cmocka_unit_test(without_md5_a_flip_is_refused_or_encodes_back),
         cmocka_unit_test(says_what_the_bootloader_would_not_take),
+        cmocka_unit_test(a_partition_may_end_where_the_chip_ends),
         cmocka_unit_test(refuses_rows_in_an_order_nobody_writes),
         cmocka_unit_test(a_full_table_has_ninety_five_entries_and_no_room_for_an_md5),
         cmocka_unit_test(says_what_a_build_tool_would_not_make),
+        cmocka_unit_test(a_build_tool_takes_odd_sizes_of_data_and_neighbours),
         cmocka_unit_test(overlap_is_seen_at_the_end_of_the_address_space),
         cmocka_unit_test(finds_partitions_and_counts_slots_up_to_the_first_gap),
     };

@@ -170,6 +170,58 @@ static void a_mapped_segment_must_lie_at_its_place_in_a_flash_page(void **state)
     assert_int_equal(judge(), SF_OK);
 }
 
+static void the_mapped_addresses_are_those_of_the_chip(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t chip_id;
+        uint32_t address; /* of a segment that lies wrong in its page */
+        int err;
+    } cases[] = {
+        {SF_CHIP_ESP32C3, 0x3c000000, SF_ERR_SEGMENTS},
+        {SF_CHIP_ESP32C3, 0x3c7ffffc, SF_ERR_SEGMENTS},
+        {SF_CHIP_ESP32C3, 0x3c800000, SF_OK},
+        {SF_CHIP_ESP32C3, 0x3bfffffc, SF_OK},
+        {SF_CHIP_ESP32C3, 0x42000000, SF_ERR_SEGMENTS},
+        {SF_CHIP_ESP32C3, 0x400d0000, SF_OK},
+        {SF_CHIP_ESP32, 0x400d0000, SF_ERR_SEGMENTS},
+        {SF_CHIP_ESP32, 0x3f400000, SF_ERR_SEGMENTS},
+        {SF_CHIP_ESP32, 0x3c000000, SF_OK},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct sf_verdict_input in = input();
+        lay("ok");
+        bytes[SLOT + 12] = cases[i].chip_id;
+        for (unsigned k = 0; k < 4; k++) {
+            bytes[SLOT + 24 + k] = (uint8_t)(cases[i].address >> (8 * k));
+        }
+        static const uint32_t others[] = {0x220, 0x268, 0x2b0}; /* these are loaded nowhere */
+        for (unsigned k = 0; k < 3; k++) {
+            memset(bytes + SLOT + others[k], 0, 4);
+        }
+        esp_image_reseal(bytes + SLOT, IMAGE_SIZE);
+        in.chip_id = cases[i].chip_id;
+        assert_int_equal(sf_verdict_image(&in, &verdict), cases[i].err);
+    }
+}
+
+static void nothing_beyond_the_slot_is_read(void **state)
+{
+    (void)state;
+    struct sf_verdict_input in = input();
+    lay("ok");
+    flash.size = SLOT + IMAGE_SIZE;
+    in.size = IMAGE_SIZE;
+    assert_int_equal(sf_verdict_image(&in, &verdict), SF_OK);
+    flash.size = SLOT + 1000;
+    in.size = 1000;
+    assert_int_equal(sf_verdict_image(&in, &verdict), SF_ERR_NOSPC);
+    flash.size = SLOT + SF_IMAGE_HEADER_SIZE;
+    in.size = SF_IMAGE_HEADER_SIZE;
+    assert_int_equal(sf_verdict_image(&in, &verdict), SF_ERR_NOSPC);
+    flash.size = sizeof(bytes);
+}
+
 static void a_failed_read_is_told_with_its_place(void **state)
 {
     (void)state;
@@ -208,6 +260,8 @@ int main(void)
         cmocka_unit_test(chip_and_revision_are_those_of_the_chip_that_boots),
         cmocka_unit_test(no_highest_revision_means_any),
         cmocka_unit_test(a_mapped_segment_must_lie_at_its_place_in_a_flash_page),
+        cmocka_unit_test(the_mapped_addresses_are_those_of_the_chip),
+        cmocka_unit_test(nothing_beyond_the_slot_is_read),
         cmocka_unit_test(a_failed_read_is_told_with_its_place),
         cmocka_unit_test(every_flip_of_a_bit_of_an_image_with_hash_is_refused),
     };
