@@ -1,7 +1,7 @@
 /* From ELF segments to an app image.
  *
  *   0        24                                          pos
- *   | header | segment 0 (DROM: app_desc, record) | seg. 1 (RAM, as padding) | segment 2 (IROM) | ...
+ *   | header | segment 0 (DROM: app_desc, record) | 1 (RAM, as padding) | 2 (IROM) | ...
  *            +8 bytes each: load address, length
  *
  * 1. A flash-mapped segment's data lies at a file offset equal to its address modulo the MMU page:

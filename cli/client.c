@@ -6,7 +6,6 @@
 
 #include "cli/client.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,16 +97,15 @@ static void path_add_escaped(struct client_path *p, const char *text)
     curl_free(escaped);
 }
 
-struct client_path client_path(const char *first, ...)
+struct client_path client_path(const char *part1, const char *part2, const char *part3,
+                               const char *part4)
 {
+    const char *const parts[] = {part1, part2, part3, part4};
     struct client_path p = {.text = "/api/v1"};
-    va_list ap;
-    va_start(ap, first);
-    for (const char *part = first; part; part = va_arg(ap, const char *)) {
+    for (unsigned i = 0; i < sizeof parts / sizeof parts[0] && parts[i]; i++) {
         path_add(&p, "/");
-        path_add_escaped(&p, part);
+        path_add_escaped(&p, parts[i]);
     }
-    va_end(ap);
     return p;
 }
 

@@ -32,12 +32,13 @@ int client_open_with(struct client *client, const struct config *config)
     __attribute__((warn_unused_result));
 void client_close(struct client *client);
 
-/* A path under /api/v1 with percent-encoded parts: client_path("products", name, NULL). */
+/* A path under /api/v1 with up to four percent-encoded parts, the rest NULL. */
 struct client_path {
     char text[CLIENT_PATH_MAX];
     int too_long;
 };
-struct client_path client_path(const char *first, ...) __attribute__((sentinel));
+struct client_path client_path(const char *part1, const char *part2, const char *part3,
+                               const char *part4);
 /* Adds ?name=value or &name=value; a NULL value adds nothing. */
 void client_query(struct client_path *path, const char *name, const char *value);
 

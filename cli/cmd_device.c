@@ -26,7 +26,7 @@ enum { LIST_DEFAULT = 1000, LIST_MAX = 1000000, HISTORY_MAX = 10000 };
 /* clang-format off */
 #define FILTER_ROWS                                                                               \
     {"product", "NAME", "only this product's devices", 0, 0},                                     \
-    {"state", "STATE", "enrolled, quarantined or revoked", 0, 0},                                   \
+    {"state", "STATE", "enrolled, quarantined or revoked", 0, 0},                                 \
     {"version", "VERSION", "only devices that run it", 0, 0},                                     \
     {"prefix", "TEXT", "only ids that begin with it", 0, 0},                                      \
     {"limit", "N", "at most so many (1000)", 0, 0}
@@ -62,7 +62,7 @@ static int fetch_list(const struct cli_args *args, struct client *client, json_t
     if (status != CLI_OK) {
         return status;
     }
-    struct client_path path = client_path("devices", NULL);
+    struct client_path path = client_path("devices", NULL, NULL, NULL);
     client_query(&path, "product", cli_value(args, F_PRODUCT));
     client_query(&path, "state", cli_value(args, F_STATE));
     client_query(&path, "version", cli_value(args, F_VERSION));

@@ -102,7 +102,7 @@ static int read_ca(const struct cli_args *args, struct config *config)
 static int ask_server(const struct config *config, json_t **answer)
 {
     struct client client = {0};
-    const struct client_path path = client_path("whoami", NULL);
+    const struct client_path path = client_path("whoami", NULL, NULL, NULL);
     int status = client_open_with(&client, config);
     status = status == CLI_OK ? client_call(&client, "GET", &path, NULL, answer) : status;
     client_close(&client);

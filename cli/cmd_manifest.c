@@ -48,8 +48,8 @@ static void print_manifest(const struct sf_manifest *m)
     json_decref(row);
 }
 
-/* The class of the three options at `first`: vendor, product, hardware revision. Sets *given if they
- * are there. */
+/* The class of the three options at `first`: vendor, product, hardware revision. Sets *given if
+ * they are there. */
 static int read_class(const struct cli_args *args, unsigned first, struct sf_manifest *out,
                       int *given)
 {
@@ -86,40 +86,45 @@ static const struct cli_option sign_options[] = {
     {NULL, NULL, NULL, 0, 0},
 };
 
-static int sign_image(const struct cli_args *args, struct manifest_wish *wish)
+static int tell_signed(const struct cli_args *args, const struct manifest_made *made)
 {
-    struct file_bytes file;
-    struct inspect in;
-    int status = file_read(wish->image_path, FILE_IMAGE_MAX, &file);
-    if (status != CLI_OK) {
-        return status;
-    }
-    int err = inspect_image(file.data, file.len, INSPECT_TRAILING_REFUSED, &in);
-    file_release(&file);
-    if (err != SF_OK) {
-        return cli_fail(CLI_REFUSED, "cannot sign for '%s': %s", wish->image_path,
-                        out_reason(err, &in.diag).text);
-    }
-    wish->image = &in;
-    struct p256_key key;
-    struct manifest_made made;
-    status = keys_load_private(&key, cli_value(args, S_KEY));
-    status = status == CLI_OK ? manifest_make(wish, &key, &made) : status;
-    p256_key_release(&key);
     const char *path = cli_value(args, S_OUT);
-    status =
-        status == CLI_OK ? file_write(path, made.envelope, made.len, 0644, FILE_REPLACE) : status;
+    int status = file_write(path, made->envelope, made->len, 0644, FILE_REPLACE);
     if (status != CLI_OK) {
         return status;
     }
     if (args->json) {
-        json_t *root = manifest_json(&made.manifest);
+        json_t *root = manifest_json(&made->manifest);
         json_object_set_new(root, "file", out_json_path(path));
-        json_object_set_new(root, "size", json_integer((json_int_t)made.len));
+        json_object_set_new(root, "size", json_integer((json_int_t)made->len));
         return out_json(root);
     }
-    print_manifest(&made.manifest);
+    print_manifest(&made->manifest);
     return CLI_OK;
+}
+
+static int sign(const struct cli_args *args, const struct manifest_wish *wish)
+{
+    struct p256_key key;
+    struct manifest_made made;
+    int status = keys_load_private(&key, cli_value(args, S_KEY));
+    status = status == CLI_OK ? manifest_make(wish, &key, &made) : status;
+    p256_key_release(&key);
+    return status == CLI_OK ? tell_signed(args, &made) : status;
+}
+
+static int load_image(const char *path, struct inspect *out)
+{
+    struct file_bytes file;
+    int status = file_read(path, FILE_IMAGE_MAX, &file);
+    if (status != CLI_OK) {
+        return status;
+    }
+    int err = inspect_image(file.data, file.len, INSPECT_TRAILING_REFUSED, out);
+    file_release(&file);
+    return err == SF_OK ? CLI_OK
+                        : cli_fail(CLI_REFUSED, "cannot sign for '%s': %s", path,
+                                   out_reason(err, &out->diag).text);
 }
 
 static int run_sign(const struct cli_args *args)
@@ -142,14 +147,17 @@ static int run_sign(const struct cli_args *args)
     if (seq == 0) {
         return cli_fail(CLI_USAGE, "--seq starts at 1: a fresh device has seen 0");
     }
+    struct inspect image;
     struct manifest_wish wish = {.image_path = cli_value(args, S_IMAGE),
+                                 .image = &image,
                                  .seq = seq,
                                  .uri = cli_value(args, S_URI),
                                  .record = cli_given(args, S_NO_RECORD) ? MANIFEST_RECORD_OPTIONAL
                                                                         : MANIFEST_RECORD_REQUIRED};
     memcpy(wish.vendor_uuid, names.vendor_uuid, SF_UUID_SIZE);
     memcpy(wish.class_uuid, names.class_uuid, SF_UUID_SIZE);
-    return sign_image(args, &wish);
+    status = load_image(wish.image_path, &image);
+    return status == CLI_OK ? sign(args, &wish) : status;
 }
 
 /* ---- verify ---- */

@@ -255,7 +255,7 @@ static int run_create(const struct cli_args *args)
     int status = make_create_body(args, body);
     status = status == CLI_OK ? check_free(token_path) : status;
     if (status == CLI_OK) {
-        const struct client_path path = client_path("products", NULL);
+        const struct client_path path = client_path("products", NULL, NULL, NULL);
         status = call_once(args, "POST", &path, body, &answer);
     }
     json_decref(body);
@@ -280,7 +280,7 @@ static int run_list(const struct cli_args *args)
     };
     struct client client = {0};
     json_t *answer = NULL;
-    const struct client_path path = client_path("products", NULL);
+    const struct client_path path = client_path("products", NULL, NULL, NULL);
     int status = client_open(&client, args->config);
     status = status == CLI_OK ? client_list(&client, &path, LIST_MAX, &answer) : status;
     client_close(&client);
@@ -298,7 +298,7 @@ static int run_list(const struct cli_args *args)
 static int run_show(const struct cli_args *args)
 {
     json_t *answer = NULL;
-    const struct client_path path = client_path("products", args->operand[0], NULL);
+    const struct client_path path = client_path("products", args->operand[0], NULL, NULL);
     int status = call_once(args, "GET", &path, NULL, &answer);
     return status == CLI_OK ? tell_product(args, answer) : status;
 }
@@ -312,7 +312,7 @@ static int run_set(const struct cli_args *args)
         status = cli_fail(CLI_USAGE, "nothing to set: name at least one option; see --help");
     }
     if (status == CLI_OK) {
-        const struct client_path path = client_path("products", args->operand[0], NULL);
+        const struct client_path path = client_path("products", args->operand[0], NULL, NULL);
         status = call_once(args, "PATCH", &path, body, &answer);
     }
     json_decref(body);

@@ -152,7 +152,7 @@ static int tell_no_class(const struct publish *p, const struct publication *i)
                     i->path, text, p->product_name, p->product_name);
 }
 
-/* The hardware revision whose class the image carries; of an image without record, the chosen one. */
+/* The hardware revision whose class the image carries; without a record, the chosen one. */
 static int find_class(const struct publish *p, struct publication *i)
 {
     const struct sf_image_head *head = &i->image.head;
@@ -272,7 +272,7 @@ static int check_all(struct publish *p)
 
 static int upload(struct publish *p, const struct publication *i)
 {
-    const struct client_path path = client_path("artifacts", i->sha256, NULL);
+    const struct client_path path = client_path("artifacts", i->sha256, NULL, NULL);
     const struct client_upload bytes = {i->path, i->file.data, i->file.len};
     return client_put(&p->client, &path, &bytes, NULL);
 }
@@ -382,7 +382,7 @@ static int tell_release(const struct cli_args *args, json_t *release)
 
 static int publish(struct publish *p)
 {
-    const struct client_path path = client_path("products", p->product_name, NULL);
+    const struct client_path path = client_path("products", p->product_name, NULL, NULL);
     json_t *answer = NULL;
     int status = client_open(&p->client, p->args->config);
     status = status == CLI_OK ? client_call(&p->client, "GET", &path, NULL, &p->product) : status;
@@ -462,7 +462,7 @@ static int run_show(const struct cli_args *args)
     struct client client = {0};
     json_t *answer = NULL;
     const struct client_path path =
-        client_path("products", args->operand[0], "releases", args->operand[1], NULL);
+        client_path("products", args->operand[0], "releases", args->operand[1]);
     int status = client_open(&client, args->config);
     status = status == CLI_OK ? client_call(&client, "GET", &path, NULL, &answer) : status;
     client_close(&client);

@@ -77,14 +77,14 @@ int config_set_server(struct config *config, const char *url)
     curl_free(user);
     curl_free(query);
     curl_url_cleanup(u);
-    int n = snprintf(config->server, sizeof config->server, "%s", url);
-    if (wrong || n < 0 || (size_t)n >= sizeof config->server) {
+    size_t len = strlen(url);
+    if (wrong || len == 0 || len >= sizeof config->server) {
         return cli_fail(CLI_USAGE,
                         "'%s' is no server address: wanted https://HOST or https://HOST:PORT", url);
     }
-    if (config->server[n - 1] == '/') {
-        config->server[n - 1] = '\0';
-    }
+    len -= url[len - 1] == '/';
+    memcpy(config->server, url, len);
+    config->server[len] = '\0';
     return CLI_OK;
 }
 

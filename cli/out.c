@@ -15,7 +15,10 @@ char *out_clean(const char *text, char *out, size_t size)
 {
     size_t n = 0;
     for (; text[n] && n + 1 < size; n++) {
-        out[n] = text[n] >= 0x20 && text[n] < 0x7f ? text[n] : '?';
+        out[n] = '?';
+        if (text[n] >= 0x20 && text[n] < 0x7f) {
+            out[n] = text[n];
+        }
     }
     out[n] = '\0';
     return out;
@@ -143,7 +146,7 @@ void out_table(FILE *to, const json_t *rows, const struct out_column *columns, i
     int width[COLUMN_MAX] = {0};
     char text[CELL_MAX];
     unsigned n = 0;
-    for (; columns[n].title && n < COLUMN_MAX; n++) {
+    for (; n < COLUMN_MAX && columns[n].title; n++) {
         width[n] = (int)strlen(columns[n].title);
         for (size_t r = 0; r < json_array_size(rows); r++) {
             cell(json_array_get(rows, r), &columns[n], now_s, text);

@@ -1,4 +1,4 @@
-/* The client side against a scripted HTTPS server: whom it trusts, what it repeats, what it says. */
+/* The client against a scripted HTTPS server: whom it trusts, what it repeats, what it says. */
 
 #include <setjmp.h>
 #include <signal.h>
@@ -48,7 +48,7 @@ static int setup(void **state)
     return 0;
 }
 
-static struct run *login(const struct https *s, const char *ca)
+static struct run *log_in(const struct https *s, const char *ca)
 {
     return ca ? run_surefoot("login", s->url, "--ca", ca, "--token-file", token_path, NULL)
               : run_surefoot("login", s->url, "--token-file", token_path, NULL);
@@ -72,7 +72,7 @@ static void login_with_the_right_ca_asks_who_one_is_and_stores_it_0600(void **st
     struct https s;
     struct stat st;
     https_start(&s, good, script, 1);
-    struct run *r = login(&s, ca_path);
+    struct run *r = log_in(&s, ca_path);
     https_stop(&s);
     run_expect(r, 0, NULL);
     assert_non_null(strstr(r->out, "as ci (publisher)"));
@@ -90,7 +90,7 @@ static void expect_untrusted(const char *dir, const char *ca, const char *senten
     const struct https_answer script[] = {{200, NULL, who}};
     struct https s;
     https_start(&s, dir, script, 1);
-    struct run *r = login(&s, ca);
+    struct run *r = log_in(&s, ca);
     https_stop(&s);
     run_expect(r, 3, sentence);
     assert_int_equal(s.request_count, 0);

@@ -22,7 +22,7 @@ struct elf_make elf_make_c3(void)
 
 static void put_text(uint8_t *at, const char *text)
 {
-    memcpy(at, text, strlen(text));
+    memcpy(at, text, strlen(text) + 1);
 }
 
 static void fill(const struct elf_make_segment *s, uint8_t *at)

@@ -21,7 +21,7 @@ struct elf_make {
     struct elf_make_segment segment[ELF_MAKE_SEGMENTS];
 };
 
-/* An ESP32-C3 program of four segments: constants with app_desc and record, code, data, RAM code. */
+/* An ESP32-C3 program: constants with app_desc and record, code, data, code in RAM. */
 struct elf_make elf_make_c3(void);
 
 /* Writes the ELF into `out` and returns its length. The filling of a segment is a pattern of its

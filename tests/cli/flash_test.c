@@ -18,7 +18,7 @@
 #include "tests/support/esp_image.h"
 #include "tests/support/vectors.h"
 
-enum { FLASH_SIZE = 0x500000, IMAGE_SIZE = 8192, TOUCHED = 16384, ENTRIES = 64 };
+enum { FLASH_SIZE = 0x410000, IMAGE_SIZE = 8192, TOUCHED = 16384, ENTRIES = 64 };
 
 static struct esp_flash flash; /* the dump file, mapped */
 static char dump[RUN_PATH_MAX];
@@ -49,8 +49,18 @@ static int teardown(void **state)
     return run_teardown(state);
 }
 
+/* What put_image() wrote last: neighbouring rows mostly have the same images. */
+static char there[4][40];
+
 static void put_image(const char *slot, const char *kind, uint32_t secure_version)
 {
+    char what[sizeof there[0]];
+    char *before = there[strcmp(slot, "factory") == 0 ? 3 : slot[4] - '0'];
+    snprintf(what, sizeof what, "%s %u", kind, secure_version);
+    if (strcmp(what, before) == 0) {
+        return;
+    }
+    memcpy(before, what, sizeof what);
     static uint8_t image[IMAGE_SIZE];
     const struct esp_image_spec spec = {.size = IMAGE_SIZE, .secure_version = secure_version};
     const size_t len = esp_image_build(&spec, image, sizeof image);
@@ -296,8 +306,8 @@ static void a_table_that_the_bootloader_refuses_boots_nothing_and_says_why(void 
     memset(table, 0xff, SF_PARTITION_TABLE_SIZE);
     expect_refused_table("partition table");
     put_good();
-    memset(table + 6 * SF_PARTITION_ENTRY_SIZE, 0,
-           SF_PARTITION_TABLE_SIZE - 6 * SF_PARTITION_ENTRY_SIZE);
+    memset(table + (size_t)6 * SF_PARTITION_ENTRY_SIZE, 0,
+           SF_PARTITION_TABLE_SIZE - (size_t)6 * SF_PARTITION_ENTRY_SIZE);
     expect_refused_table("partition table");
 }
 
@@ -390,6 +400,7 @@ static void the_chip_revision_decides_over_images_that_ask_for_one(void **state)
     (void)state;
     put_good();
     uint8_t *image = flash.bytes + ESP_FLASH_OTA_0 + ESP_FLASH_SLOT_SIZE;
+    there[1][0] = '\0';
     image[15] = 50; /* min_chip_rev_full */
     esp_image_reseal(image, IMAGE_SIZE);
     struct run *r = run_surefoot("flash", "boot", dump, "--json", "--chip-rev", "60", NULL);

@@ -243,6 +243,8 @@ static void openssl_verifies_the_signature(void **state)
     uint8_t *e = sign_and_read(&len);
     static const uint8_t digest_head[] = {0x82, 0x2f, 0x58, 0x20};
     static const uint8_t sign1_head[] = {0xd2, 0x84};
+    static const uint8_t context[] = {0x84, 0x6a, 'S', 'i', 'g', 'n', 'a', 't', 'u', 'r', 'e', '1'};
+    static const uint8_t between[] = {0x40, 0x58, 0x24}; /* h'', then 36 bytes */
     uint8_t message[256];
     size_t n = 0;
     const uint8_t *digest = memmem(e, len, digest_head, sizeof digest_head);
@@ -253,12 +255,12 @@ static void openssl_verifies_the_signature(void **state)
     size_t protected_len = 1 + (size_t)(protected_header[0] & 0x1f);
     const uint8_t *rest = protected_header + protected_len;
     assert_memory_equal(rest, "\xa0\xf6\x58\x40", 4); /* {}, nil, 64 bytes */
-    memcpy(message + n, "\x84\x6aSignature1", 12);
-    n += 12;
+    memcpy(message + n, context, sizeof context);
+    n += sizeof context;
     memcpy(message + n, protected_header, protected_len);
     n += protected_len;
-    memcpy(message + n, "\x40\x58\x24", 3);
-    n += 3;
+    memcpy(message + n, between, sizeof between);
+    n += sizeof between;
     memcpy(message + n, digest, 36);
     n += 36;
     run_write(run_path("message"), message, n);

@@ -129,6 +129,7 @@ static void esptool_describes_the_image_as_we_do(void **state)
 static void compile_firmware(const char *out)
 {
     static const char source[] = SF_SOURCE_DIR "/examples/demo-firmware/";
+    static const char include[] = "-I" SF_SOURCE_DIR "/include";
     char script[RUN_PATH_MAX];
     char code[RUN_PATH_MAX];
     char start[RUN_PATH_MAX];
@@ -141,7 +142,7 @@ static void compile_firmware(const char *out)
                                 "-Os",
                                 "-ffreestanding",
                                 "-nostdlib",
-                                "-I" SF_SOURCE_DIR "/include",
+                                include,
                                 "-DDEMO_CLASS=0x5a,0x11,0,0,0,0,0,0,0,0,0,0,0,0,0,0",
                                 "-T",
                                 script,
@@ -188,7 +189,7 @@ static void we_accept_the_image_that_esptool_makes_of_the_same_elf(void **state)
     assert_true(json_equal(json_object_get(a, "app_desc"), json_object_get(b, "app_desc")));
     assert_int_equal(number(json_object_get(a, "header"), "entry_addr"),
                      number(json_object_get(b, "header"), "entry_addr"));
-    /* esptool knows nothing of the record: its crc stays 0, and publishing refuses such an image. */
+    /* esptool knows nothing of the record: its crc stays 0, publishing refuses it. */
     assert_true(json_is_null(json_object_get(a, "updater_record")));
     assert_false(json_is_null(json_object_get(b, "updater_record")));
     json_decref(a);
