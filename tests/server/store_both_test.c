@@ -86,9 +86,8 @@ static int add_class(struct store_tx *tx, uint32_t *rng)
 
 static int add_release(struct store_tx *tx, uint32_t *rng)
 {
-    struct release r = {.product_id = 1 + pick(rng, 4),
-                        .state = RELEASE_PUBLISHED,
-                        .secure_version = pick(rng, 3)};
+    struct release r = {
+        .product_id = 1 + pick(rng, 4), .state = RELEASE_PUBLISHED, .secure_version = pick(rng, 3)};
     name_of(r.version, sizeof r.version, "1", pick(rng, 5));
     return store_release_add(tx, &r);
 }
@@ -149,7 +148,7 @@ static int add_device(struct store_tx *tx, uint32_t *rng)
 {
     struct event event = {.kind = EVENT_ENROLLED};
     struct hw_class class;
-    int err = store_class_get(store_tx_reader(tx), 1 + pick(rng, 6), &class);
+    int err = store_class_get(store_tx_reader(tx), 1 + pick(rng, 3) / 2 * pick(rng, 4), &class);
     if (err < 0) {
         return err;
     }
@@ -190,15 +189,16 @@ static int check_in(struct store_tx *tx, uint32_t *rng, int64_t now)
 {
     char id[16];
     name_of(id, sizeof id, "lamp", pick(rng, 30));
-    return kit_checkin(tx, id, (int)(1 + pick(rng, 8)), now);
+    static const int errors[] = {SF_OK, SF_OK, SF_OK, SF_ERR_CRASHED, SF_ERR_STALLED};
+    return kit_checkin(tx, id, (int)(1 + pick(rng, 4)), errors[pick(rng, 5)], now);
 }
 
 static int prune(struct store_tx *tx, uint32_t *rng, int64_t now)
 {
     struct prune_result removed;
-    struct retention keep = {.history_s = 50000,
-                             .audit_s = 50000,
-                             .deployments_s = 40000,
+    struct retention keep = {.history_s = 150000,
+                             .audit_s = 100000,
+                             .deployments_s = 60000,
                              .revoked_devices_s = 60000,
                              .batch = 1 + pick(rng, 40)};
     int err = store_prune(tx, &keep, now, &removed);
@@ -209,7 +209,7 @@ static int prune(struct store_tx *tx, uint32_t *rng, int64_t now)
 
 static int small_write(struct store_tx *tx, uint32_t *rng)
 {
-    struct audit_row row = {.at = pick(rng, 100)};
+    struct audit_row row = {.at = 1700000000 + pick(rng, 300000)};
     name_of(row.who, sizeof row.who, "who", pick(rng, 3));
     char key[16];
     name_of(key, sizeof key, "key", pick(rng, 5));
@@ -219,7 +219,7 @@ static int small_write(struct store_tx *tx, uint32_t *rng)
 
 static int write_something(struct store_tx *tx, uint32_t *rng, int64_t now)
 {
-    switch (pick(rng, 18)) {
+    switch (pick(rng, 28)) {
     case 0:
         return add_product(tx, rng);
     case 1:
@@ -243,9 +243,9 @@ static int write_something(struct store_tx *tx, uint32_t *rng, int64_t now)
     case 10:
         return operate_device(tx, rng);
     case 11:
-        return store_product_target(tx, 1 + pick(rng, 4), pick(rng, 10), now);
+        return store_product_target(tx, 1 + pick(rng, 2), pick(rng, 6), now);
     case 12:
-        return store_device_override(tx, 1 + pick(rng, 20), pick(rng, 10), now);
+        return store_device_override(tx, 1 + pick(rng, 20), pick(rng, 6), now);
     case 13:
         return prune(tx, rng, now);
     case 14:
@@ -353,6 +353,9 @@ static void one_seed(uint32_t seed)
     char *folder = kit_folder();
     struct store *sqlite = kit_open(folder);
     struct store *memory = kit_open(NULL);
+    struct kit_fleet fleet;
+    kit_fill(sqlite, &fleet);
+    kit_fill(memory, &fleet);
     uint32_t rng = seed * 2654435761u + 1;
     int64_t now = 1700000000;
     unsigned good = 0;

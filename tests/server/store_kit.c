@@ -21,8 +21,8 @@ char *kit_folder(void)
 
 void kit_remove(char *folder)
 {
-    static const char *const files[] = {"surefoot.db", "surefoot.db-wal", "surefoot.db-shm",
-                                        "surefoot.db-journal", "surefoot.lock", "acknowledged"};
+    static const char *const files[] = {"surefoot.db",         "surefoot.db-wal", "surefoot.db-shm",
+                                        "surefoot.db-journal", "surefoot.lock",   "acknowledged"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char path[256];
         (void)snprintf(path, sizeof path, "%s/%s", folder, files[i]);
@@ -124,7 +124,7 @@ int64_t kit_add_device(struct store *s, const struct kit_fleet *fleet, const cha
     return d.row;
 }
 
-int kit_checkin(struct store_tx *tx, const char *id, int runs, int64_t now)
+int kit_checkin(struct store_tx *tx, const char *id, int runs, int error, int64_t now)
 {
     struct device_view v;
     struct checkin_decision d;
@@ -137,6 +137,10 @@ int kit_checkin(struct store_tx *tx, const char *id, int runs, int64_t now)
     memset(report.running_digest, runs, DIGEST_SIZE);
     (void)snprintf(report.running_version, sizeof report.running_version, "%d.0.0", runs);
     report.last_counter = v.device.desired_seq;
+    if (error != SF_OK) {
+        report.outcome =
+            (struct sf_outcome){.counter = v.device.desired_seq, .attempt = 1, .error = error};
+    }
     struct checkin_input in = {.device = &v.device,
                                .seen = &v.seen,
                                .current = v.has_current ? &v.current : NULL,

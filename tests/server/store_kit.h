@@ -28,8 +28,9 @@ void kit_fill(struct store *s, struct kit_fleet *fleet);
 struct device kit_device(const struct kit_fleet *fleet, const char *id);
 int64_t kit_add_device(struct store *s, const struct kit_fleet *fleet, const char *id);
 
-/* One poll of a device that runs release `runs` and is at rest: view, decide, apply. */
-int kit_checkin(struct store_tx *tx, const char *id, int runs, int64_t now);
+/* One poll of a device that runs release `runs` and is at rest: view, decide, apply. With an
+ * `error` it reports that the latest status led there. */
+int kit_checkin(struct store_tx *tx, const char *id, int runs, int error, int64_t now);
 
 /* Sets the product's target. */
 void kit_target(struct store *s, int64_t product, int64_t release);

@@ -1,0 +1,11 @@
+# the rules
+foreach(test deployment device release)
+  sf_test(fleet_${test}_test SOURCES fleet_${test}_test.c LIBS sf_fleet sf_test_support)
+endforeach()
+sf_test(fleet_checkin_test SOURCES fleet_checkin_test.c fleet_world.c LIBS sf_fleet)
+
+# the database, both backends
+sf_library(sf_test_store SOURCES store_kit.c LIBS sf_store cmocka)
+foreach(test both open writer plans)
+  sf_test(store_${test}_test SOURCES store_${test}_test.c LIBS sf_test_store TIMEOUT 300)
+endforeach()
