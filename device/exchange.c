@@ -86,7 +86,9 @@ static size_t text_len(const char *text, size_t max)
 static void text_copy(char *out, const char *text, size_t max)
 {
     const size_t len = text_len(text, max);
-    memcpy(out, text, len);
+    if (len > 0) { /* the configuration may leave a text out */
+        memcpy(out, text, len);
+    }
     out[len] = '\0';
 }
 

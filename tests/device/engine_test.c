@@ -88,12 +88,13 @@ static void flash_that_programs_32_bytes_at_once_gets_the_entry_whole(void **sta
     r->chip.ops.write_size = 32;
     r->chip.hook = trace_hook;
     r->chip.hook_ctx = &t;
-    rig_target(r, &r->v3);
+    rig_target(r, &r->v2);
+    assert_int_equal(r->v2.image_len % 32, 16);
     assert_int_equal(rig_settle_again(r), SF_ACTION_REBOOT);
     assert_int_equal(t.count, 2);
     assert_int_equal(t.op[1].len, 32);
-    assert_memory_equal(r->chip.cells + RIG_SLOT_1, r->v3.image, r->v3.image_len);
-    assert_int_equal(r->chip.cells[RIG_SLOT_1 + r->v3.image_len], 0xff); /* padded with FF */
+    assert_memory_equal(r->chip.cells + RIG_SLOT_1, r->v2.image, r->v2.image_len);
+    assert_int_equal(r->chip.cells[RIG_SLOT_1 + r->v2.image_len], 0xff); /* padded with FF */
 }
 
 /* Power fails before and after each operation on otadata: old or new boots, and the update ends
@@ -101,6 +102,7 @@ static void flash_that_programs_32_bytes_at_once_gets_the_entry_whole(void **sta
 struct cut {
     unsigned left;
     enum sf_flash_fault how;
+    struct rig *rig;
 };
 
 static enum sf_flash_fault cut_hook(void *ctx, const struct sf_flash_op *op)
@@ -109,7 +111,11 @@ static enum sf_flash_fault cut_hook(void *ctx, const struct sf_flash_op *op)
     if (op->address < RIG_OTADATA || op->address >= RIG_OTADATA + SF_OTADATA_SIZE) {
         return SF_FLASH_GO_ON;
     }
-    return c->left-- == 0 ? c->how : SF_FLASH_GO_ON;
+    if (c->left-- > 0) {
+        return SF_FLASH_GO_ON;
+    }
+    c->rig->nvs.has_power = 0; /* the record store goes with it */
+    return c->how;
 }
 
 static void a_cut_in_the_commit_leaves_the_old_image_or_a_trial(void **state)
@@ -118,7 +124,7 @@ static void a_cut_in_the_commit_leaves_the_old_image_or_a_trial(void **state)
     for (unsigned i = 0; i < 6; i++) {
         struct rig *r = NULL;
         assert_int_equal(setup((void **)&r), 0);
-        struct cut cut = {i / 2, i % 2 == 0 ? SF_FLASH_CUT_BEFORE : SF_FLASH_CUT_AFTER};
+        struct cut cut = {i / 2, i % 2 == 0 ? SF_FLASH_CUT_BEFORE : SF_FLASH_CUT_AFTER, r};
         r->chip.hook = cut_hook;
         r->chip.hook_ctx = &cut;
         rig_target(r, &r->v2);
@@ -134,7 +140,9 @@ static void a_cut_in_the_commit_leaves_the_old_image_or_a_trial(void **state)
             }
         }
         assert_int_equal(rig_slot_runs(r), 1);
-        assert_int_equal(r->server.outcome[r->server.outcome_count - 1].error, SF_OK);
+        assert_int_equal(r->server.outcome_count, 1); /* no cut here costs an attempt */
+        assert_int_equal(r->server.outcome[0].error, SF_OK);
+        assert_int_equal(r->server.outcome[0].attempt, 1);
         rig_free(r);
     }
 }
@@ -250,6 +258,19 @@ static void an_image_that_changes_before_the_commit_is_not_switched_to(void **st
     r->chip.cells[RIG_SLOT_1 + 0x90] ^= 1;
     assert_int_equal(rig_settle(r), SF_ACTION_WAIT);
     assert_int_equal(r->server.outcome[0].error, SF_ERR_CHANGED);
+}
+
+static void an_image_the_bootloader_would_refuse_is_not_switched_to(void **state)
+{
+    struct rig *r = *state;
+    struct trace t = {.rig = r};
+    r->chip.hook = trace_hook;
+    r->chip.hook_ctx = &t;
+    r->not_bootable = 1;
+    rig_target(r, &r->v2);
+    assert_int_equal(rig_settle_again(r), SF_ACTION_WAIT);
+    assert_int_equal(r->server.outcome[0].error, SF_ERR_NOT_BOOTABLE);
+    assert_int_equal(t.count, 0);
 }
 
 /* ---- right before the commit ---- */
@@ -449,6 +470,7 @@ int main(void)
         TEST(a_sector_that_never_holds_its_bytes_ends_in_a_refusal),
         TEST(an_erase_or_write_that_fails_is_reported_and_tried_later),
         TEST(an_image_that_changes_before_the_commit_is_not_switched_to),
+        TEST(an_image_the_bootloader_would_refuse_is_not_switched_to),
         TEST(a_release_pulled_during_the_download_is_not_activated),
         TEST(without_a_fresh_answer_nothing_is_committed),
         TEST(an_answer_older_than_ten_minutes_is_asked_for_again),

@@ -188,6 +188,40 @@ static void starts_over_when_a_range_is_answered_with_all(void **state)
     assert_int_equal(r->server.downloads, 2);
 }
 
+static void no_ranges_on_a_bad_line(struct rig *r, const struct sf_request *request,
+                                    struct rig_reply *reply)
+{
+    ignore_range(r, request, reply);
+    if (is_image(request)) {
+        reply->body_len = 50000;
+        reply->end = SF_ERR_CLOSED;
+    }
+}
+
+static void starts_over_only_a_few_times_without_ranges(void **state)
+{
+    struct rig *r = *state;
+    fails(r, no_ranges_on_a_bad_line, SF_ERR_HTTP_CHANGED);
+    assert_in_range(r->server.downloads, 4, 12);
+}
+
+static void close_every_12k(struct rig *r, const struct sf_request *request,
+                            struct rig_reply *reply)
+{
+    (void)r;
+    if (is_image(request) && reply->body_len > 12400) {
+        reply->body_len = 12400;
+        reply->end = SF_ERR_CLOSED;
+    }
+}
+
+static void any_number_of_losses_is_fine_while_it_gets_on(void **state)
+{
+    struct rig *r = *state;
+    installs(r, close_every_12k);
+    assert_true(r->server.downloads > 11);
+}
+
 static void another_range(struct rig *r, const struct sf_request *request, struct rig_reply *reply)
 {
     close_every_50k(r, request, reply);
@@ -199,7 +233,9 @@ static void another_range(struct rig *r, const struct sf_request *request, struc
 
 static void starts_over_when_another_range_is_answered(void **state)
 {
-    installs(*state, another_range);
+    struct rig *r = *state;
+    installs(r, another_range);
+    assert_int_equal(r->server.downloads - r->server.ranges, 2); /* from 0, twice */
 }
 
 static void another_total(struct rig *r, const struct sf_request *request, struct rig_reply *reply)
@@ -212,7 +248,9 @@ static void another_total(struct rig *r, const struct sf_request *request, struc
 
 static void starts_over_when_the_total_length_changed(void **state)
 {
-    installs(*state, another_total);
+    struct rig *r = *state;
+    installs(r, another_total);
+    assert_int_equal(r->server.downloads - r->server.ranges, 2); /* from 0, twice */
 }
 
 static void another_etag(struct rig *r, const struct sf_request *request, struct rig_reply *reply)
@@ -225,7 +263,9 @@ static void another_etag(struct rig *r, const struct sf_request *request, struct
 
 static void starts_over_when_the_etag_changed(void **state)
 {
-    installs(*state, another_etag);
+    struct rig *r = *state;
+    installs(r, another_etag);
+    assert_int_equal(r->server.downloads - r->server.ranges, 2); /* from 0, twice */
 }
 
 static void no_such_range(struct rig *r, const struct sf_request *request, struct rig_reply *reply)
@@ -240,7 +280,9 @@ static void no_such_range(struct rig *r, const struct sf_request *request, struc
 
 static void starts_over_after_416(void **state)
 {
-    installs(*state, no_such_range);
+    struct rig *r = *state;
+    installs(r, no_such_range);
+    assert_int_equal(r->server.downloads - r->server.ranges, 2); /* from 0, twice */
 }
 
 static void always_416(struct rig *r, const struct sf_request *request, struct rig_reply *reply)
@@ -379,6 +421,8 @@ int main(void)
         TEST(gives_up_where_not_one_sector_gets_through),
         TEST(needs_no_clean_end_once_every_byte_is_there),
         TEST(starts_over_when_a_range_is_answered_with_all),
+        TEST(starts_over_only_a_few_times_without_ranges),
+        TEST(any_number_of_losses_is_fine_while_it_gets_on),
         TEST(starts_over_when_another_range_is_answered),
         TEST(starts_over_when_the_total_length_changed),
         TEST(starts_over_when_the_etag_changed),

@@ -178,6 +178,32 @@ static void refuses_the_status_of_one_day_with_the_manifest_of_another(void **st
     refuses(r, SF_ERR_NOT_NAMED, REPORTED);
 }
 
+static void another_manifest(struct rig *r, struct sf_status *s)
+{
+    (void)r;
+    s->target.manifest_digest[0] ^= 1;
+}
+
+static void refuses_a_manifest_of_another_digest_than_the_status_names(void **state)
+{
+    struct rig *r = *state;
+    r->server.status_script = another_manifest;
+    refuses(r, SF_ERR_NOT_NAMED, REPORTED);
+}
+
+static void another_seq(struct rig *r, struct sf_status *s)
+{
+    (void)r;
+    s->target.seq++;
+}
+
+static void refuses_a_manifest_of_another_number_than_the_status_names(void **state)
+{
+    struct rig *r = *state;
+    r->server.status_script = another_seq;
+    refuses(r, SF_ERR_NOT_NAMED, REPORTED);
+}
+
 static void wrong_size(struct rig *r, struct sf_status *s)
 {
     (void)r;
@@ -390,6 +416,8 @@ int main(void)
         TEST(refuses_a_manifest_of_another_class),
         TEST(refuses_a_manifest_that_names_another_image),
         TEST(refuses_the_status_of_one_day_with_the_manifest_of_another),
+        TEST(refuses_a_manifest_of_another_digest_than_the_status_names),
+        TEST(refuses_a_manifest_of_another_number_than_the_status_names),
         TEST(refuses_a_manifest_of_another_size),
         TEST(refuses_a_sequence_number_that_jumps),
         TEST(refuses_the_largest_sequence_number),

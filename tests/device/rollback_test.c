@@ -227,6 +227,35 @@ static void a_pending_image_that_somebody_else_installed_is_on_trial(void **stat
     assert_int_equal(rig_settle(r), SF_ACTION_WAIT);
 }
 
+static unsigned live_sector_operations;
+
+static enum sf_flash_fault count_live(void *ctx, const struct sf_flash_op *op)
+{
+    const uint32_t *sector = ctx;
+    live_sector_operations +=
+        op->address >= *sector && op->address < *sector + SF_SECTOR_SIZE ? 1U : 0U;
+    return SF_FLASH_GO_ON;
+}
+
+static void the_only_entry_is_not_touched_to_confirm_it(void **state)
+{
+    struct rig *r = *state;
+    uint32_t live = RIG_OTADATA + SF_SECTOR_SIZE;
+    rig_flash(r, RIG_SLOT_1, &r->v3);
+    rig_put_otadata(r, 1, 2, SF_OTA_NEW); /* and nothing else names anything */
+    rig_boot(r, SF_RESET_SOFTWARE);
+    live_sector_operations = 0;
+    r->chip.hook = count_live;
+    r->chip.hook_ctx = &live;
+    assert_int_equal(rig_settle(r), SF_ACTION_WAIT);
+    assert_int_equal(live_sector_operations, 0);
+    r->chip.hook = NULL;
+    rest(r);
+    assert_int_equal(rig_slot_runs(r), 1);
+    assert_int_equal(entry_of(r, 1).ota_state, SF_OTA_VALID);
+    assert_int_equal(entry_of(r, 1).ota_seq, 4);
+}
+
 static void an_image_flashed_by_cable_over_the_recorded_one_is_measured_anew(void **state)
 {
     struct rig *r = *state;
@@ -309,6 +338,7 @@ int main(void)
         TEST_NEW(from_a_factory_image_to_ota_0_and_back_to_it),
         TEST_NEW(the_early_hook_goes_back_to_factory_without_the_bootloaders_help),
         TEST_NEW(a_pending_image_that_somebody_else_installed_is_on_trial),
+        TEST_NEW(the_only_entry_is_not_touched_to_confirm_it),
         TEST_NEW(an_image_flashed_by_cable_over_the_recorded_one_is_measured_anew),
         TEST_NEW(an_image_that_cannot_be_measured_still_checks_in),
         TEST_NEW(a_signature_sector_belongs_to_the_image),

@@ -338,6 +338,37 @@ static void a_cut_while_confirming_costs_an_attempt_at_most(void **state)
     }
 }
 
+/* Power fails once otadata says VALID and before the rest is written down. */
+static void what_is_confirmed_stays_confirmed_though_the_bookkeeping_was_cut(void **state)
+{
+    struct rig *r = *state;
+    while (state_of_slot(r, 1) != SF_OTA_VALID) {
+        (void)rig_step(r);
+    }
+    assert_int_equal(rig_trial(r).open, 1);
+    r->test_result[0] = SF_SELF_TEST_FAIL; /* nobody asks it again */
+    rig_boot(r, SF_RESET_PANIC);
+    assert_int_equal(rig_slot_runs(r), 1);
+    assert_int_equal(rig_settle(r), SF_ACTION_WAIT);
+    assert_int_equal(rig_slot_runs(r), 1);
+    assert_int_equal(rig_trial(r).open, 0);
+    assert_int_equal(r->server.outcome_count, 1);
+    assert_int_equal(r->server.outcome[0].error, SF_OK);
+}
+
+static void the_confirmed_image_is_known_good_at_once(void **state)
+{
+    struct rig *r = *state;
+    struct sf_record_good good;
+    while (rig_trial(r).open) {
+        (void)rig_step(r);
+    }
+    assert_int_equal(sf_record_load(&r->store.ops, SF_RECORD_GOOD, &good), SF_OK);
+    assert_int_equal(good.count, 2);
+    assert_memory_equal(good.image[0].digest, r->v2.digest, SF_SHA256_SIZE);
+    assert_memory_equal(good.image[1].digest, r->v1.digest, SF_SHA256_SIZE);
+}
+
 static void an_image_the_application_marked_valid_itself_is_on_trial_all_the_same(void **state)
 {
     struct rig *r = *state;
@@ -463,6 +494,8 @@ int main(void)
         TEST(sleeping_is_not_allowed_in_a_trial),
         TEST(a_status_that_wants_more_waits_until_the_trial_has_ended),
         cmocka_unit_test(a_cut_while_confirming_costs_an_attempt_at_most),
+        TEST(what_is_confirmed_stays_confirmed_though_the_bookkeeping_was_cut),
+        TEST(the_confirmed_image_is_known_good_at_once),
         TEST(an_image_the_application_marked_valid_itself_is_on_trial_all_the_same),
         TEST_OLD(confirms_under_a_bootloader_without_rollback),
         TEST_OLD(the_early_hook_switches_back_after_a_crash),
