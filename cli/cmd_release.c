@@ -336,6 +336,12 @@ static int post_release(struct publish *p, json_t **answer)
     }
     json_t *body = json_pack("{s:o, s:o}", "version",
                              out_json_text(p->image[0].image.head.desc.version), "manifests", list);
+    if (cli_given(p->args, P_NOTES)) {
+        json_object_set_new(body, "notes", json_string(cli_value(p->args, P_NOTES)));
+    }
+    if (cli_given(p->args, P_NO_RECORD)) {
+        json_object_set_new(body, "force", json_pack("[s]", "no-record"));
+    }
     status = client_call(&p->client, "POST", &path, body, answer);
     json_decref(body);
     return status;
@@ -359,12 +365,13 @@ static void print_release(const json_t *release, int64_t now_s)
     static const struct out_column columns[] = {
         {"product", "product", OUT_PLAIN}, {"version", "version", OUT_PLAIN},
         {"published", "created", OUT_AGE}, {"by", "created_by", OUT_PLAIN},
-        {NULL, NULL, OUT_PLAIN},
+        {"state", "state", OUT_PLAIN},     {"secure_version", "secure_version", OUT_PLAIN},
+        {"notes", "notes", OUT_PLAIN},     {NULL, NULL, OUT_PLAIN},
     };
     static const struct out_column manifest_columns[] = {
-        {"HW", "hw_revision", OUT_PLAIN},       {"SEQ", "seq", OUT_PLAIN},
-        {"BYTES", "size", OUT_PLAIN},           {"SECURE VERSION", "secure_version", OUT_PLAIN},
-        {"IMAGE SHA-256", "sha256", OUT_PLAIN}, {NULL, NULL, OUT_PLAIN},
+        {"HW", "hw_revision", OUT_PLAIN}, {"SEQ", "seq", OUT_PLAIN},
+        {"BYTES", "size", OUT_PLAIN},     {"IMAGE SHA-256", "sha256", OUT_PLAIN},
+        {NULL, NULL, OUT_PLAIN},
     };
     out_record(stdout, release, columns, now_s);
     out_table(stdout, json_object_get(release, "manifests"), manifest_columns, now_s);
