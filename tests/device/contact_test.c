@@ -187,10 +187,14 @@ static void checks_in_on_the_servers_interval_with_jitter(void **state)
 static void an_interval_of_the_server_is_bounded(void **state)
 {
     struct rig *r = *state;
-    r->server.next_checkin_s = UINT32_MAX;
+    r->server.next_checkin_s = 30 * 86400;
     rest(r);
     assert_int_equal(rig_settle_again(r), SF_ACTION_WAIT);
-    assert_in_range(r->last_wait_ms, 1, 665280000);
+    assert_in_range(r->last_wait_ms, 544320000, 665280000); /* a week */
+    r->server.next_checkin_s = UINT32_MAX;
+    assert_int_equal(rig_settle_again(r), SF_ACTION_WAIT);
+    assert_int_equal(rig_settle_again(r), SF_ACTION_WAIT);
+    assert_in_range(r->last_wait_ms, 544320000, 665280000);
     r->server.next_checkin_s = 0; /* not told: the configuration's, or an hour */
     assert_int_equal(rig_settle_again(r), SF_ACTION_WAIT);
     assert_int_equal(rig_settle_again(r), SF_ACTION_WAIT);
@@ -215,6 +219,29 @@ static void a_server_that_is_down_is_asked_ever_more_rarely(void **state)
     assert_int_equal(rig_settle_again(r), SF_ACTION_WAIT);
     assert_int_equal(rig_settle_again(r), SF_ACTION_WAIT);
     assert_in_range(r->last_wait_ms, 54000, 66000); /* back to the interval */
+}
+
+static void no_image(struct rig *r, const struct sf_request *request, struct rig_reply *reply)
+{
+    (void)r;
+    if (strncmp(request->path, "/artifacts/", 11) == 0) {
+        reply->refused = SF_ERR_CONNECT;
+    }
+}
+
+static void a_failed_update_is_tried_again_before_the_next_interval(void **state)
+{
+    struct rig *r = *state;
+    r->server.next_checkin_s = 86400;
+    rest(r);
+    rig_target(r, &r->v2);
+    r->server.script = no_image;
+    assert_int_equal(rig_settle_again(r), SF_ACTION_WAIT);
+    assert_int_equal(r->server.outcome_count, 1);
+    r->server.script = NULL;
+    const enum sf_action_kind kind = rig_settle_again(r);
+    assert_int_equal(kind, SF_ACTION_REBOOT);
+    assert_in_range(r->last_wait_ms, 1, 60000);
 }
 
 static uint32_t retry_after_s;
@@ -442,6 +469,7 @@ int main(void)
         TEST(checks_in_on_the_servers_interval_with_jitter),
         TEST(an_interval_of_the_server_is_bounded),
         TEST(a_server_that_is_down_is_asked_ever_more_rarely),
+        TEST(a_failed_update_is_tried_again_before_the_next_interval),
         TEST(comes_back_no_earlier_than_retry_after),
         TEST(without_random_numbers_it_waits_and_comes_back),
         TEST(the_application_asks_for_a_check_in_now),
