@@ -17,6 +17,7 @@
 
 #include "base/uuid.h"
 #include "tests/cli/run.h"
+#include "tests/support/esp_flash.h"
 #include "tests/support/esp_image.h"
 #include "tests/support/vectors.h"
 
@@ -34,8 +35,9 @@ static int start_server(void)
 {
     int fds[2];
     char line[256] = "";
-    const char *const args[] = {SF_BIN_DIR "/surefootd", "--data", run_path("data"), "--listen",
-                                "127.0.0.1:0",           "--host", "localhost",      NULL};
+    static const char program[] = SF_BIN_DIR "/surefootd";
+    const char *const args[] = {program,       "--data", run_path("data"), "--listen",
+                                "127.0.0.1:0", "--host", "localhost",      NULL};
     char *argv[sizeof args / sizeof args[0]]; /* posix_spawn wants it without const */
     memcpy(argv, args, sizeof args);
     posix_spawn_file_actions_t actions;
@@ -149,6 +151,42 @@ static void a_product_that_is_there_is_not_created_again(void **state)
                1, "there is a product 'lamp' already");
     assert_int_not_equal(access(run_path("again.token"), F_OK), 0);
     run_expect(run_surefoot("product", "show", "fridge", NULL), 1, "fridge");
+}
+
+static struct run *create_with_table(unsigned ota_count, void (*spoil)(uint8_t *table))
+{
+    static uint8_t bytes[SF_PARTITION_TABLE_SIZE];
+    const struct esp_flash_layout layout = {1, 1, ota_count};
+    struct sf_partition_table table;
+    const char *path = run_path("table.bin");
+    esp_flash_table(&layout, &table);
+    assert_int_equal(sf_partition_table_encode(&table, bytes), SF_OK);
+    if (spoil) {
+        spoil(bytes);
+    }
+    run_write(path, bytes, sizeof bytes);
+    return run_surefoot("product", "create", "door", "--chip", "esp32c3", "--vendor", "example.com",
+                        "--partition-table", path, "--enrol-token", run_path("door.token"),
+                        "--json", NULL);
+}
+
+static void flip_a_label(uint8_t *table)
+{
+    table[12] ^= 1;
+}
+
+static void the_slot_size_comes_from_a_partition_table_with_two_slots(void **state)
+{
+    (void)state;
+    run_expect(create_with_table(1, NULL), 1, "has 1 ota slots: an update over the air needs two");
+    run_expect(create_with_table(2, flip_a_label), 1, "is no sound partition table: MD5");
+    struct run *r = create_with_table(2, NULL);
+    run_expect(r, 0, "door.token");
+    json_t *product = run_json(r);
+    assert_int_equal(json_integer_value(json_object_get(product, "slot_size")),
+                     ESP_FLASH_SLOT_SIZE);
+    assert_null(json_object_get(product, "enrol_token")); /* in its file, not on the terminal */
+    json_decref(product);
 }
 
 static void settings_of_a_product_are_changed_and_revisions_added(void **state)
@@ -334,6 +372,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_product_is_created_with_a_token_in_a_0600_file),
         cmocka_unit_test(a_product_that_is_there_is_not_created_again),
+        cmocka_unit_test(the_slot_size_comes_from_a_partition_table_with_two_slots),
         cmocka_unit_test(settings_of_a_product_are_changed_and_revisions_added),
         cmocka_unit_test(an_image_is_published_shown_and_made_the_target),
         cmocka_unit_test(one_release_has_an_image_for_each_hardware_revision),
