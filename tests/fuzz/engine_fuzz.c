@@ -1,6 +1,7 @@
 /* The whole engine against a peer that says anything: good answers, changed ones, noise, in any
- * pieces and any order. Signatures count as right, so everything behind them is reached. The running
- * slot is never written, another slot never named without a trial record, and the engine always goes on. */
+ * pieces and any order. Signatures count as right, so everything behind them is reached. The
+ * running slot is never written, another slot never named without a trial record, and the engine
+ * always goes on. */
 #include <stdlib.h>
 #include <string.h>
 

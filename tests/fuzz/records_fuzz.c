@@ -1,5 +1,5 @@
-/* Stored records of every key. What decodes encodes to a record that decodes to the same; texts end.
- */
+/* Stored records of every key. What decodes encodes to a record that decodes to the same, and its
+ * texts end. */
 #include <stdlib.h>
 #include <string.h>
 
