@@ -85,6 +85,13 @@ static int by_secure_version_descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
+static int by_created(const void *a, const void *b)
+{
+    int64_t x = ((const struct artifact *)a)->created_at;
+    int64_t y = ((const struct artifact *)b)->created_at;
+    return (x > y) - (x < y);
+}
+
 static int by_deadline(const void *a, const void *b)
 {
     int64_t x = ((const struct deployment *)a)->deadline_at;
@@ -122,8 +129,8 @@ static const struct query queries[Q_DEVICES] = {
     [Q_ARTIFACTS] = {T_ARTIFACT, "WHERE id > ?1 ORDER BY id", artifacts, NULL},
     [Q_ARTIFACTS_UNUSED] = {T_ARTIFACT,
                             "WHERE created_at < ?1 AND NOT EXISTS (SELECT 1 FROM manifest "
-                            "WHERE image_digest = artifact.digest) ORDER BY id",
-                            artifacts_unused, NULL},
+                            "WHERE image_digest = artifact.digest) ORDER BY created_at, id",
+                            artifacts_unused, by_created},
     [Q_DEVICE_ID] = {T_DEVICE, "WHERE device_id = ?1", device_id, NULL},
     [Q_DEVICES_REVOKED] = {T_DEVICE, "WHERE state = 3 AND revoked_at < ?1 ORDER BY device_id",
                            device_revoked, by_device_id},

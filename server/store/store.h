@@ -67,8 +67,8 @@ struct store *store_open(const char *folder, const struct store_options *options
 void store_close(struct store *s);
 
 struct store_job {
-    int (*run)(struct store_tx *tx, void *arg);
-    void (*done)(void *arg, int err); /* on the writer thread; may free the job */
+    int (*run)(struct store_tx *tx, void *arg); /* < 0 = undo it; else done() gets SF_OK */
+    void (*done)(void *arg, int err);           /* on the writer thread; may free the job */
     void *arg;
     struct store_job *next; /* private */
     int result;             /* private */
@@ -180,7 +180,7 @@ int store_artifact_find(struct store_reader *r, const uint8_t digest[DIGEST_SIZE
                         struct artifact *out) STORE_USE;
 int store_artifact_list(struct store_reader *r, int64_t after, struct artifact *out,
                         unsigned max) STORE_USE;
-/* Added before `older_than` and named by no manifest. */
+/* Added before `older_than` and named by no manifest; oldest first. */
 int store_artifact_unused(struct store_reader *r, int64_t older_than, struct artifact *out,
                           unsigned max) STORE_USE;
 int store_artifact_add(struct store_tx *tx, struct artifact *row) STORE_USE;

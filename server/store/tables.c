@@ -87,7 +87,7 @@ static const struct column enrol_token[] = {
     REF(enrol_token, product_id, "product_id", KEY, T_PRODUCT),
     BLOB(enrol_token, digest, "digest", KEY),
     I64(enrol_token, created_at, "created_at", NONE),
-    I64(enrol_token, expires_at, "expires_at", OPT),
+    I64(enrol_token, expires_at, "expires_at", OPT | KEY),
 };
 
 static const struct column release[] = {

@@ -6,6 +6,7 @@ sf_test(fleet_checkin_test SOURCES fleet_checkin_test.c fleet_world.c LIBS sf_fl
 
 # the database, both backends
 sf_library(sf_test_store SOURCES store_kit.c LIBS sf_store cmocka)
-foreach(test both open writer plans)
+foreach(test both open writer plans prune kill)
   sf_test(store_${test}_test SOURCES store_${test}_test.c LIBS sf_test_store TIMEOUT 300)
 endforeach()
+sf_test(store_fault_test SOURCES store_fault_test.c store_fault_vfs.c LIBS sf_test_store TIMEOUT 300)

@@ -136,7 +136,7 @@ static void pages_of_devices_add_up_to_all_of_them(void **state)
     static struct device page[7];
     kit_fill(s, &fleet);
     for (int i = 0; i < 100; i++) {
-        char id[16];
+        char id[32];
         (void)snprintf(id, sizeof id, "%s-%02d", i % 2 == 0 ? "lamp" : "fan", i);
         (void)kit_add_device(s, &fleet, id);
     }
