@@ -54,6 +54,9 @@ void kit_release(struct kit *k)
 {
     p256_signer_release(&k->release_signer);
     p256_key_release(&k->release_key);
+    if (k->daemon.pid > 0) {
+        assert_int_equal(daemon_stop(&k->daemon), 0); /* drains, and leaks nothing */
+    }
     daemon_release(&k->daemon);
 }
 

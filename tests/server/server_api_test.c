@@ -178,7 +178,7 @@ static void pages_through_devices(void **state)
     struct kit_image image;
     kit_image(&kit, "1.0.0", &image);
     for (int i = 0; i < 7; i++) {
-        char id[16];
+        char id[32];
         struct kit_device dev;
         (void)snprintf(id, sizeof(id), "page-%d", i);
         kit_device(&kit, id, &image, "1.0.0", &dev);
@@ -192,7 +192,7 @@ static void pages_through_devices(void **state)
         assert_int_equal(status, 200);
         const json_t *items = json_object_get(answer, "items");
         for (size_t i = 0; i < json_array_size(items); i++) {
-            char id[16];
+            char id[32];
             (void)snprintf(id, sizeof(id), "page-%d", seen++);
             assert_string_equal(text(json_array_get(items, i), "id"), id);
         }

@@ -1,0 +1,203 @@
+/* What surefootd does by itself, on a real folder and database, with the time as we like. */
+#include "server/scheduler.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/crypto_openssl.h"
+
+enum { DAY = 86400 };
+
+struct world {
+    char dir[64];
+    struct store *store;
+    struct artifacts *artifacts;
+    struct tls_identity identity;
+    struct tls_server *tls;
+    struct scheduler_config config;
+};
+
+static const char *const hosts[] = {"localhost"};
+
+static void open_world(struct world *w)
+{
+    memset(w, 0, sizeof(*w));
+    (void)snprintf(w->dir, sizeof(w->dir), "/tmp/surefoot-scheduler-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    char path[96];
+    char error[512];
+    int err = SF_OK;
+    (void)snprintf(path, sizeof(path), "%s/artifacts", w->dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(artifacts_open(&w->artifacts, path, error), SF_OK);
+    const struct store_options options = {.backend = STORE_SQLITE, .readers = 1};
+    w->store = store_open(w->dir, &options, &err, error);
+    assert_non_null(w->store);
+    w->identity = (struct tls_identity){.dir = w->dir, .hosts = hosts, .host_count = 1};
+    assert_int_equal(tls_identity_ensure(&w->identity, clock_unix_s(), error), TLS_RENEWED);
+    assert_int_equal(tls_server_open(&w->tls, w->dir, error), SF_OK);
+    w->config = (struct scheduler_config){.store = w->store,
+                                          .reader = store_reader(w->store, 0),
+                                          .artifacts = w->artifacts,
+                                          .identity = &w->identity,
+                                          .tls = w->tls};
+}
+
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    (void)st;
+    (void)kind;
+    (void)ftw;
+    return remove(path);
+}
+
+static void close_world(struct world *w)
+{
+    store_close(w->store);
+    tls_server_close(w->tls);
+    artifacts_close(w->artifacts);
+    (void)nftw(w->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static int64_t leaf_end(const struct world *w)
+{
+    char path[96];
+    (void)snprintf(path, sizeof(path), "%s/server.pem", w->dir);
+    return tls_not_after(path);
+}
+
+static void renews_the_certificate_before_it_ends_and_not_earlier(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    int64_t now = clock_unix_s();
+    int64_t end = leaf_end(&w);
+    assert_true(end > now + 80 * DAY);
+    scheduler_renew_certificate(&w.config, now + 10 * DAY);
+    assert_int_equal(leaf_end(&w), end);
+    scheduler_renew_certificate(&w.config, end - 10 * DAY);
+    assert_true(leaf_end(&w) > end + 60 * DAY);
+    close_world(&w);
+}
+
+/* Stores the bytes as an upload does; `row` NULL = killed before the database knew. */
+static void store_bytes(struct world *w, const char *text, struct artifact *row,
+                        uint8_t digest[SF_SHA256_SIZE])
+{
+    char path[160];
+    assert_int_equal(sf_sha256(crypto_openssl(), text, strlen(text), digest), SF_OK);
+    (void)snprintf(path, sizeof(path), "%s/upload", artifacts_tmp_dir(w->artifacts));
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    (void)close(fd);
+    assert_int_equal(artifacts_put(w->artifacts, path, digest), SF_OK);
+    if (row != NULL) {
+        memcpy(row->digest, digest, SF_SHA256_SIZE);
+    }
+}
+
+static int add_row(struct store_tx *tx, void *arg)
+{
+    return store_artifact_add(tx, arg);
+}
+
+static int stored(const struct world *w, const uint8_t digest[SF_SHA256_SIZE])
+{
+    int fd = -1;
+    uint64_t len = 0;
+    if (artifacts_read(w->artifacts, digest, &fd, &len) != SF_OK) {
+        return 0;
+    }
+    (void)close(fd);
+    return 1;
+}
+
+static void collects_uploads_that_no_release_names(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    int64_t now = clock_unix_s();
+    uint8_t unused[SF_SHA256_SIZE];
+    uint8_t stray[SF_SHA256_SIZE];
+    struct artifact row = {.size = 6, .chip_id = 5, .created_at = now};
+    store_bytes(&w, "unused", &row, unused);
+    assert_int_equal(store_run(w.store, add_row, &row), SF_OK);
+    store_bytes(&w, "stray", NULL, stray);
+
+    scheduler_collect(&w.config, now); /* both are young */
+    assert_int_equal(stored(&w, unused), 1);
+    assert_int_equal(stored(&w, stray), 1);
+    scheduler_collect(&w.config, now + (KEEP_STRAY_FILES_DAYS + 1) * DAY);
+    assert_int_equal(stored(&w, unused), 1);
+    assert_int_equal(stored(&w, stray), 0);
+    scheduler_collect(&w.config, now + (KEEP_UNUSED_ARTIFACTS_DAYS + 1) * DAY);
+    assert_int_equal(stored(&w, unused), 0);
+    assert_int_equal(store_artifact_find(w.config.reader, unused, &row), SF_ERR_NOTFOUND);
+    close_world(&w);
+}
+
+static int add_audit(struct store_tx *tx, void *arg)
+{
+    const int64_t *at = arg;
+    const struct audit_row row = {.at = *at, .who = "x", .action = "y", .object = "z"};
+    return store_audit_add(tx, &row);
+}
+
+static void forgets_what_its_retention_has_passed(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    int64_t now = clock_unix_s();
+    int64_t old = now - (KEEP_AUDIT_DAYS + 1) * (int64_t)DAY;
+    for (int i = 0; i < 300; i++) { /* more than one batch */
+        assert_int_equal(store_run(w.store, add_audit, &old), SF_OK);
+    }
+    assert_int_equal(store_run(w.store, add_audit, &now), SF_OK);
+    scheduler_prune(&w.config, now);
+    struct audit_row rows[2];
+    assert_int_equal(store_audit_list(w.config.reader, 0, NULL, rows, 2), 1);
+    assert_int_equal(rows[0].at, now);
+    scheduler_expire(&w.config, now); /* nothing is due: nothing happens */
+    close_world(&w);
+}
+
+static void stops_at_once_when_it_is_told(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    struct scheduler *s = scheduler_start(&w.config);
+    assert_non_null(s);
+    int64_t before = clock_mono_ms();
+    scheduler_stop(s);
+    assert_in_range(clock_mono_ms() - before, 0, 5000);
+    scheduler_stop(NULL);
+    close_world(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(renews_the_certificate_before_it_ends_and_not_earlier),
+        cmocka_unit_test(collects_uploads_that_no_release_names),
+        cmocka_unit_test(forgets_what_its_retention_has_passed),
+        cmocka_unit_test(stops_at_once_when_it_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
