@@ -129,7 +129,7 @@ int sf_fail(struct sf_diag *diag, int err, size_t offset, const char *why);
 
 /* A firmware shows the number, never the phrase: it saves 3 KiB by leaving the phrases out. */
 #ifdef SF_NO_DIAG_TEXTS
-#define sf_fail(diag, err, offset, why) (sf_fail)((diag), (err), (offset), "")
+#define sf_fail(diag, err, offset, why) ((void)(why), (sf_fail)((diag), (err), (offset), ""))
 #endif
 
 #endif
