@@ -134,6 +134,33 @@ static void gives_up_after_losses_in_a_row_and_tries_again_later(void **state)
     assert_in_range(calls, 3, 20);
 }
 
+static void one_sector_then_nothing(struct rig *r, const struct sf_request *request,
+                                    struct rig_reply *reply)
+{
+    (void)r;
+    if (is_image(request)) { /* a deployment ends after nine losses in a row */
+        reply->refused = calls++ % 9 > 0 ? SF_ERR_CONNECT : SF_OK;
+        reply->body_len = reply->body_len < 5000 ? reply->body_len : 5000;
+        reply->end = SF_ERR_CLOSED;
+    }
+}
+
+static void a_bad_network_costs_no_attempt_however_often(void **state)
+{
+    struct rig *r = *state;
+    r->server.script = one_sector_then_nothing;
+    while (calls < 6 * 9) { /* six deployments, each with an erase */
+        assert_int_equal(rig_settle_again(r), SF_ACTION_WAIT);
+    }
+    assert_int_equal(r->server.outcome_count, 1);
+    assert_int_equal(sf_engine_view(&r->engine).update_due, 1);
+    r->server.script = NULL;
+    for (unsigned i = 0; rig_settle_again(r) != SF_ACTION_REBOOT; i++) {
+        assert_true(i < 400);
+    }
+    assert_installed(r);
+}
+
 static void close_within_a_sector(struct rig *r, const struct sf_request *request,
                                   struct rig_reply *reply)
 {
@@ -418,6 +445,7 @@ int main(void)
         TEST(takes_a_truncated_body_for_a_lost_connection),
         TEST(takes_a_short_body_of_unknown_length_for_a_lost_connection),
         TEST(gives_up_after_losses_in_a_row_and_tries_again_later),
+        TEST(a_bad_network_costs_no_attempt_however_often),
         TEST(gives_up_where_not_one_sector_gets_through),
         TEST(needs_no_clean_end_once_every_byte_is_there),
         TEST(starts_over_when_a_range_is_answered_with_all),

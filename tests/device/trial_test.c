@@ -461,6 +461,22 @@ static void without_a_way_back_it_stays_and_says_so(void **state)
     assert_int_equal(r->early, SF_BOOT_GO_ON);
 }
 
+/* Aborted, but the image before it does not boot either, so the bootloader runs it once more. */
+static void what_otadata_does_not_name_is_never_confirmed(void **state)
+{
+    struct rig *r = *state;
+    const uint64_t start = r->now_ms;
+    r->chip.cells[RIG_SLOT_0 + 5000] ^= 1;
+    rig_boot(r, SF_RESET_DEEP_SLEEP);
+    const uint64_t operations = r->chip.op_count;
+    assert_int_equal(rig_slot_runs(r), 1);
+    assert_int_equal(rig_settle(r), SF_ACTION_WAIT);
+    assert_int_equal(r->server.outcome[0].error, SF_ERR_ROLLBACK_FAILED);
+    assert_int_equal(r->chip.op_count, operations);
+    assert_int_equal(state_of_slot(r, 1), SF_OTA_ABORTED);
+    assert_true(r->now_ms - start < 60000);
+}
+
 static void crashing_without_a_way_back_it_goes_on_trying(void **state)
 {
     struct rig *r = *state;
@@ -504,6 +520,7 @@ int main(void)
         TEST_OLD(a_failed_self_test_switches_back_without_the_bootloaders_help),
         TEST(without_an_open_trial_the_early_hook_writes_nothing),
         TEST(without_a_way_back_it_stays_and_says_so),
+        TEST(what_otadata_does_not_name_is_never_confirmed),
         TEST_OLD(crashing_without_a_way_back_it_goes_on_trying),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
