@@ -91,7 +91,7 @@ struct sf_bytes sf_cbor_skip(struct sf_cbor_reader *r);
 /* Makes the reader fail with `err` at its present position (for checks of the caller's own). */
 void sf_cbor_fail(struct sf_cbor_reader *r, int err, const char *why);
 #ifdef SF_NO_DIAG_TEXTS
-#define sf_cbor_fail(r, err, why) (sf_cbor_fail)((r), (err), "")
+#define sf_cbor_fail(r, err, why) ((void)(why), (sf_cbor_fail)((r), (err), ""))
 #endif
 
 /* Checks that `in` is one item of this subset, nested at most SF_CBOR_DEPTH_MAX deep (arrays, maps
