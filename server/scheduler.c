@@ -179,7 +179,7 @@ static const struct task {
     {scheduler_expire, 60 * SECOND_MS},
     {scheduler_prune, 3600 * SECOND_MS},
     {scheduler_collect, 3600 * SECOND_MS},
-    {scheduler_renew_certificate, 6 * 3600 * SECOND_MS},
+    {scheduler_renew_certificate, 21600 * SECOND_MS},
 };
 enum { TASK_COUNT = sizeof(tasks) / sizeof(tasks[0]) };
 

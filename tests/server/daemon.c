@@ -45,7 +45,11 @@ static pid_t spawn(const char *const args[], int from, int *read_end)
         (void)dup2(ends[1], from);
         (void)close(ends[0]);
         (void)close(ends[1]);
-        (void)execv(args[0], (char *const *)(uintptr_t)args);
+        union { /* execv() takes what it does not change */
+            const char *const *in;
+            char *const *out;
+        } words = {args};
+        (void)execv(args[0], words.out);
         _exit(127);
     }
     (void)close(ends[1]);
@@ -55,18 +59,9 @@ static pid_t spawn(const char *const args[], int from, int *read_end)
 
 void daemon_start(struct daemon *d)
 {
-    const char *args[] = {SF_BIN_DIR "/surefootd",
-                          "--data",
-                          d->dir,
-                          "--listen",
-                          "127.0.0.1:0",
-                          "--host",
-                          "localhost",
-                          "--host",
-                          "127.0.0.1",
-                          "--loops",
-                          "2",
-                          NULL};
+    static const char program[] = SF_BIN_DIR "/surefootd";
+    const char *args[] = {program,     "--data", d->dir,      "--listen", "127.0.0.1:0", "--host",
+                          "localhost", "--host", "127.0.0.1", "--loops",  "2",           NULL};
     int out = -1;
     d->pid = spawn(args, STDOUT_FILENO, &out);
     FILE *lines = fdopen(out, "r");
@@ -117,7 +112,8 @@ void daemon_release(struct daemon *d)
         (void)kill(d->pid, SIGKILL);
         (void)waitpid(d->pid, NULL, 0);
     }
-    (void)nftw(d->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    /* one thread runs by now */
+    (void)nftw(d->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS); // NOLINT(concurrency-mt-unsafe)
 }
 
 int daemon_run(const char *const args[], char *error, size_t error_size)

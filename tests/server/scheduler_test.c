@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/crypto_openssl.h"
 
-enum { DAY = 86400 };
+#define DAY INT64_C(86400)
 
 struct world {
     char dir[64];
@@ -68,7 +68,7 @@ static void close_world(struct world *w)
     store_close(w->store);
     tls_server_close(w->tls);
     artifacts_close(w->artifacts);
-    (void)nftw(w->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    (void)nftw(w->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS); // NOLINT(concurrency-mt-unsafe)
 }
 
 static int64_t leaf_end(const struct world *w)
@@ -164,7 +164,7 @@ static void forgets_what_its_retention_has_passed(void **state)
     struct world w;
     open_world(&w);
     int64_t now = clock_unix_s();
-    int64_t old = now - (KEEP_AUDIT_DAYS + 1) * (int64_t)DAY;
+    int64_t old = now - (KEEP_AUDIT_DAYS + 1) * DAY;
     for (int i = 0; i < 300; i++) { /* more than one batch */
         assert_int_equal(store_run(w.store, add_audit, &old), SF_OK);
     }

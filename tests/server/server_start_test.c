@@ -181,7 +181,7 @@ static void explains_a_database_that_is_read_only(void **state)
         memcpy(args, as_nobody, sizeof(as_nobody));
         char command[2 * DAEMON_PATH + 128];
         (void)snprintf(command, sizeof(command), "chown -R 65534 %s && chown root %s", d.dir, path);
-        assert_int_equal(system(command), 0); // NOLINT(cert-env33-c)
+        assert_int_equal(system(command), 0); // NOLINT(cert-env33-c,concurrency-mt-unsafe)
     }
     char error[4096];
     int code = daemon_run(args, error, sizeof(error));
