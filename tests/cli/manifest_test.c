@@ -126,7 +126,7 @@ static void every_flipped_bit_is_refused(void **state)
     size_t len = 0;
     uint8_t *envelope = sign_and_read(&len);
     const char *path = run_path("flipped.suit");
-    for (size_t i = 0; i < len; i++) {
+    for (size_t i = 0; i < len; i += run_full() ? 1 : 3) {
         envelope[i] ^= (uint8_t)(1U << i % 8);
         run_write(path, envelope, len);
         struct run *r = run_surefoot("manifest", "verify", "--key", key_path, path, NULL);

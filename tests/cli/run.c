@@ -181,6 +181,12 @@ uint8_t *run_read(const char *path, size_t *len)
     return data;
 }
 
+int run_full(void)
+{
+    const char *full = secure_getenv("SF_TEST_FULL");
+    return full && strcmp(full, "1") == 0;
+}
+
 const char *run_esptool(void)
 {
     static const char path[] = SF_SOURCE_DIR "/build/venv/bin/esptool";

@@ -43,6 +43,9 @@ void run_write(const char *path, const void *data, size_t len);
 /* Returns malloc'ed bytes. */
 uint8_t *run_read(const char *path, size_t *len);
 
+/* 1 if the long form of a test is wanted (script/test --full): SF_TEST_FULL=1. */
+int run_full(void);
+
 /* esptool of build/venv, or NULL. */
 const char *run_esptool(void);
 
