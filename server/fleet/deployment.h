@@ -8,19 +8,20 @@
 /* One device getting one release: the states, and the const table of what may follow what
  * (docs/database.md has its picture). At most one deployment of a device is active. */
 
-enum deployment_state { /* stored: append only; the order up to CONFIRMED is the order of progress */
-                        DEPLOYMENT_QUEUED = 1,
-                        DEPLOYMENT_OFFERED = 2,
-                        DEPLOYMENT_DOWNLOADING = 3,
-                        DEPLOYMENT_INSTALLED = 4,
-                        DEPLOYMENT_TRIAL = 5,
-                        DEPLOYMENT_CONFIRMED = 6,
-                        DEPLOYMENT_FAILED = 7,
-                        DEPLOYMENT_ROLLED_BACK = 8,
-                        DEPLOYMENT_TIMED_OUT = 9,
-                        DEPLOYMENT_CANCELLED = 10,
-                        DEPLOYMENT_SUPERSEDED = 11,
-                        DEPLOYMENT_STATE_COUNT = 12, /* state 0 is none */
+/* Stored: append only; the order up to CONFIRMED is the order of progress. */
+enum deployment_state {
+    DEPLOYMENT_QUEUED = 1,
+    DEPLOYMENT_OFFERED = 2,
+    DEPLOYMENT_DOWNLOADING = 3,
+    DEPLOYMENT_INSTALLED = 4,
+    DEPLOYMENT_TRIAL = 5,
+    DEPLOYMENT_CONFIRMED = 6,
+    DEPLOYMENT_FAILED = 7,
+    DEPLOYMENT_ROLLED_BACK = 8,
+    DEPLOYMENT_TIMED_OUT = 9,
+    DEPLOYMENT_CANCELLED = 10,
+    DEPLOYMENT_SUPERSEDED = 11,
+    DEPLOYMENT_STATE_COUNT = 12, /* state 0 is none */
 };
 const char *deployment_state_str(uint32_t state); /* "rolled_back"; static */
 

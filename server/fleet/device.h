@@ -31,7 +31,6 @@ enum device_alarm {
 /* One row. A digest of zeros means "none" throughout. */
 struct device {
     int64_t row; /* the store's number of it */
-    char id[SF_DEVICE_ID_MAX + 1];
     int64_t product_id;
     int64_t class_id;                    /* hardware revision */
     uint8_t class_uuid[SF_UUID_SIZE];    /* of class_id */
@@ -43,7 +42,7 @@ struct device {
     int64_t changed_at;                  /* of this row */
     int64_t revoked_at;                  /* 0 = is not */
     /* what it shall do */
-    uint64_t desired_seq;     /* the status counter; 0 = nothing ever asked */
+    uint64_t desired_seq;     /* the status counter; from 1 */
     uint32_t desired_action;  /* enum sf_status_action */
     int64_t desired_release;  /* 0 with stay and cancel */
     int64_t deployment_id;    /* its latest deployment, 0 = none yet */
@@ -52,15 +51,13 @@ struct device {
     /* what it last reported; all zero until reported_at */
     int64_t reported_at; /* first check-in; 0 = has never checked in */
     uint8_t running_digest[DIGEST_SIZE];
-    uint32_t running_length; /* bytes */
-    char running_version[VERSION_MAX_LEN + 1];
+    uint32_t running_length;              /* bytes */
     uint32_t running_slot;                /* SF_WIRE_SLOT_* */
     uint32_t running_state;               /* ota_state */
     uint8_t way_back_digest[DIGEST_SIZE]; /* complete and confirmed image in another slot */
     uint32_t abilities;                   /* enum sf_ability */
     uint32_t chip_id;
     uint32_t chip_revision;
-    char hw_revision[SF_HW_REVISION_MAX + 1];
     uint32_t root_version;
     uint32_t epoch;
     uint64_t seq;
@@ -71,6 +68,10 @@ struct device {
     uint32_t outcome_attempt;
     int32_t outcome_error;
     uint32_t outcome_reset_reason;
+    /* the texts of all that, last because of their odd sizes */
+    char id[SF_DEVICE_ID_MAX + 1];
+    char running_version[VERSION_MAX_LEN + 1];
+    char hw_revision[SF_HW_REVISION_MAX + 1];
     char outcome_text[SF_OUTCOME_TEXT_MAX + 1];
 };
 

@@ -27,7 +27,7 @@ static const char *chip_str(uint32_t chip_id)
 static const char *uuid_hex(const uint8_t uuid[SF_UUID_SIZE], char out[33])
 {
     for (unsigned i = 0; i < SF_UUID_SIZE; i++) {
-        (void)snprintf(out + 2 * i, 3, "%02x", uuid[i]);
+        (void)snprintf(out + (size_t)2 * i, 3, "%02x", uuid[i]);
     }
     return out;
 }

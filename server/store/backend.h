@@ -113,23 +113,31 @@ enum query_id {
 
 struct arg {
     enum { ARG_INT, ARG_TEXT, ARG_BLOB } type;
+    unsigned len; /* of a blob */
     int64_t number;
     const void *data;
-    unsigned len; /* of a blob */
 };
 
 static inline struct arg arg_int(int64_t number)
 {
-    return (struct arg){ARG_INT, number, NULL, 0};
+    return (struct arg){.type = ARG_INT, .number = number};
 }
 static inline struct arg arg_text(const char *text)
 {
-    return (struct arg){ARG_TEXT, 0, text, 0};
+    return (struct arg){.type = ARG_TEXT, .data = text};
 }
 static inline struct arg arg_blob(const void *data, unsigned len)
 {
-    return (struct arg){ARG_BLOB, 0, data, len};
+    return (struct arg){.type = ARG_BLOB, .len = len, .data = data};
 }
+
+/* A query with its arguments. */
+struct selection {
+    enum query_id query;
+    const struct arg *args;
+    unsigned arg_count;
+};
+#define SELECT(query, args, arg_count) (&(struct selection){(query), (args), (arg_count)})
 
 struct memory; /* the memory backend, for conditions that look at a second table */
 
@@ -151,8 +159,7 @@ const char *query_tail(enum query_id q, char out[QUERY_TAIL_SIZE]);
 struct backend {
     int (*get)(void *conn, enum table_id t, int64_t id, void *row);
     /* Number of rows, at most max. */
-    int (*select)(void *conn, enum query_id q, const struct arg *args, unsigned arg_count,
-                  void *rows, unsigned max);
+    int (*select)(void *conn, const struct selection *what, void *rows, unsigned max);
     int (*insert)(void *conn, enum table_id t, void *row); /* id 0 = a new one, set in the row */
     int (*update)(void *conn, enum table_id t, const void *row);
     int (*put)(void *conn, enum table_id t, const void *row); /* insert or replace by id */
@@ -205,16 +212,15 @@ static inline int get_row(struct store_reader *r, enum table_id t, int64_t id, v
     return r->backend->get(r->conn, t, id, row);
 }
 
-static inline int select_rows(struct store_reader *r, enum query_id q, const struct arg *args,
-                              unsigned arg_count, void *rows, unsigned max)
+static inline int select_rows(struct store_reader *r, const struct selection *what, void *rows,
+                              unsigned max)
 {
-    return r->backend->select(r->conn, q, args, arg_count, rows,
-                              max < STORE_PAGE_MAX ? max : STORE_PAGE_MAX);
+    return r->backend->select(r->conn, what, rows, max < STORE_PAGE_MAX ? max : STORE_PAGE_MAX);
 }
 
 /* The first row: SF_OK or NOTFOUND. */
-int select_one(struct store_reader *r, enum query_id q, const struct arg *args, unsigned arg_count,
-               void *row) STORE_USE;
+int select_one(struct store_reader *r, const struct selection *what, void *row)
+    __attribute__((warn_unused_result));
 
 static inline int insert_row(struct store_tx *tx, enum table_id t, void *row)
 {

@@ -17,13 +17,13 @@ int store_token_find(struct store_reader *r, const uint8_t digest[DIGEST_SIZE],
                      struct api_token *out)
 {
     struct arg args[] = {arg_blob(digest, DIGEST_SIZE)};
-    return select_one(r, Q_TOKEN_DIGEST, args, 1, out);
+    return select_one(r, SELECT(Q_TOKEN_DIGEST, args, 1), out);
 }
 
 int store_token_list(struct store_reader *r, int64_t after, struct api_token *out, unsigned max)
 {
     struct arg args[] = {arg_int(after)};
-    return select_rows(r, Q_TOKENS, args, 1, out, max);
+    return select_rows(r, SELECT(Q_TOKENS, args, 1), out, max);
 }
 
 int store_token_add(struct store_tx *tx, struct api_token *row)
@@ -47,13 +47,13 @@ int store_product_get(struct store_reader *r, int64_t id, struct product *out)
 int store_product_find(struct store_reader *r, const char *name, struct product *out)
 {
     struct arg args[] = {arg_text(name)};
-    return select_one(r, Q_PRODUCT_NAME, args, 1, out);
+    return select_one(r, SELECT(Q_PRODUCT_NAME, args, 1), out);
 }
 
 int store_product_list(struct store_reader *r, int64_t after, struct product *out, unsigned max)
 {
     struct arg args[] = {arg_int(after)};
-    return select_rows(r, Q_PRODUCTS, args, 1, out, max);
+    return select_rows(r, SELECT(Q_PRODUCTS, args, 1), out, max);
 }
 
 int store_product_add(struct store_tx *tx, struct product *row)
@@ -132,14 +132,14 @@ int store_class_get(struct store_reader *r, int64_t id, struct hw_class *out)
 int store_class_find(struct store_reader *r, const uint8_t uuid[SF_UUID_SIZE], struct hw_class *out)
 {
     struct arg args[] = {arg_blob(uuid, SF_UUID_SIZE)};
-    return select_one(r, Q_CLASS_UUID, args, 1, out);
+    return select_one(r, SELECT(Q_CLASS_UUID, args, 1), out);
 }
 
 int store_class_list(struct store_reader *r, int64_t product_id, int64_t after,
                      struct hw_class *out, unsigned max)
 {
     struct arg args[] = {arg_int(product_id), arg_int(after)};
-    return select_rows(r, Q_CLASSES, args, 2, out, max);
+    return select_rows(r, SELECT(Q_CLASSES, args, 2), out, max);
 }
 
 int store_class_add(struct store_tx *tx, struct hw_class *row)
@@ -171,14 +171,14 @@ int store_enrol_token_find(struct store_reader *r, const uint8_t digest[DIGEST_S
                            struct enrol_token *out)
 {
     struct arg args[] = {arg_blob(digest, DIGEST_SIZE)};
-    return select_one(r, Q_ENROL_TOKEN_DIGEST, args, 1, out);
+    return select_one(r, SELECT(Q_ENROL_TOKEN_DIGEST, args, 1), out);
 }
 
 int store_enrol_token_list(struct store_reader *r, int64_t product_id, int64_t after,
                            struct enrol_token *out, unsigned max)
 {
     struct arg args[] = {arg_int(product_id), arg_int(after)};
-    return select_rows(r, Q_ENROL_TOKENS, args, 2, out, max);
+    return select_rows(r, SELECT(Q_ENROL_TOKENS, args, 2), out, max);
 }
 
 static int expire_enrol_tokens(struct store_tx *tx, int64_t product_id, int64_t at)
@@ -230,14 +230,14 @@ int store_audit_list(struct store_reader *r, int64_t after, const char *who, str
 {
     if (who == NULL) {
         struct arg args[] = {arg_int(after)};
-        return select_rows(r, Q_AUDIT, args, 1, out, max);
+        return select_rows(r, SELECT(Q_AUDIT, args, 1), out, max);
     }
     struct arg args[] = {arg_text(who), arg_int(after)};
-    return select_rows(r, Q_AUDIT_WHO, args, 2, out, max);
+    return select_rows(r, SELECT(Q_AUDIT_WHO, args, 2), out, max);
 }
 
 int store_uptime_list(struct store_reader *r, int64_t after, struct uptime_row *out, unsigned max)
 {
     struct arg args[] = {arg_int(after)};
-    return select_rows(r, Q_UPTIME, args, 1, out, max);
+    return select_rows(r, SELECT(Q_UPTIME, args, 1), out, max);
 }

@@ -10,13 +10,13 @@ int store_deployment_list(struct store_reader *r, int64_t device_row, int64_t af
                           struct deployment *out, unsigned max)
 {
     struct arg args[] = {arg_int(device_row), arg_int(after)};
-    return select_rows(r, Q_DEPLOYMENTS, args, 2, out, max);
+    return select_rows(r, SELECT(Q_DEPLOYMENTS, args, 2), out, max);
 }
 
 int store_deployment_due(struct store_reader *r, int64_t now, struct deployment *out, unsigned max)
 {
     struct arg args[] = {arg_int(now)};
-    return select_rows(r, Q_DEPLOYMENTS_DUE, args, 1, out, max);
+    return select_rows(r, SELECT(Q_DEPLOYMENTS_DUE, args, 1), out, max);
 }
 
 int store_deployment_expire(struct store_tx *tx, int64_t now, unsigned max)

@@ -12,7 +12,7 @@ int store_device_get(struct store_reader *r, int64_t row, struct device *out)
 int store_device_find(struct store_reader *r, const char *id, struct device *out)
 {
     struct arg args[] = {arg_text(id)};
-    return select_one(r, Q_DEVICE_ID, args, 1, out);
+    return select_one(r, SELECT(Q_DEVICE_ID, args, 1), out);
 }
 
 /* Memory first: what is not there any more has been committed, so the row read next has it. */
@@ -70,7 +70,7 @@ static int view_deployments(struct store_reader *r, struct device_view *v)
         return SF_OK;
     }
     struct arg args[] = {arg_int(v->device.row), arg_int(v->target.release_id)};
-    err = select_one(r, Q_DEPLOYMENT_LATEST, args, 2, &v->previous);
+    err = select_one(r, SELECT(Q_DEPLOYMENT_LATEST, args, 2), &v->previous);
     v->has_previous = err == SF_OK;
     return err == SF_ERR_NOTFOUND ? SF_OK : err;
 }
@@ -135,7 +135,7 @@ int store_device_list(struct store_reader *r, const struct device_filter *f, str
         args[count++] = arg_text(f->id_prefix);
         args[count++] = arg_text(end);
     }
-    return select_rows(r, (enum query_id)(Q_DEVICES + filters), args, count, out, max);
+    return select_rows(r, SELECT((enum query_id)(Q_DEVICES + filters), args, count), out, max);
 }
 
 /* ---- writing ---- */
@@ -237,5 +237,5 @@ int store_history_list(struct store_reader *r, int64_t device_row, int64_t after
                        struct history_row *out, unsigned max)
 {
     struct arg args[] = {arg_int(device_row), arg_int(after)};
-    return select_rows(r, Q_HISTORY, args, 2, out, max);
+    return select_rows(r, SELECT(Q_HISTORY, args, 2), out, max);
 }

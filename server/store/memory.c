@@ -125,12 +125,10 @@ static unsigned insert_sorted(const void **list, unsigned count, unsigned max, c
     return count < max ? count + 1 : max;
 }
 
-static int memory_select(void *conn, enum query_id q, const struct arg *args, unsigned arg_count,
-                         void *rows, unsigned max)
+static int memory_select(void *conn, const struct selection *what, void *rows, unsigned max)
 {
-    (void)arg_count;
     struct memory *m = conn;
-    const struct query *query = query_find(q);
+    const struct query *query = query_find(what->query);
     const void *list[STORE_PAGE_MAX];
     unsigned count = 0;
     if (max == 0 || max > STORE_PAGE_MAX) {
@@ -139,7 +137,7 @@ static int memory_select(void *conn, enum query_id q, const struct arg *args, un
     (void)pthread_mutex_lock(&m->lock);
     for (unsigned i = 0; i < m->table[query->table].count; i++) {
         const uint8_t *row = row_at(m, query->table, i);
-        if (query->match(row, args, m)) {
+        if (query->match(row, what->args, m)) {
             count = insert_sorted(list, count, max, row, query->order);
         }
     }

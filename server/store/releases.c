@@ -12,21 +12,21 @@ int store_release_find(struct store_reader *r, int64_t product_id, const char *v
                        struct release *out)
 {
     struct arg args[] = {arg_int(product_id), arg_text(version)};
-    return select_one(r, Q_RELEASE_VERSION, args, 2, out);
+    return select_one(r, SELECT(Q_RELEASE_VERSION, args, 2), out);
 }
 
 int store_release_list(struct store_reader *r, int64_t product_id, int64_t after,
                        struct release *out, unsigned max)
 {
     struct arg args[] = {arg_int(product_id), arg_int(after)};
-    return select_rows(r, Q_RELEASES, args, 2, out, max);
+    return select_rows(r, SELECT(Q_RELEASES, args, 2), out, max);
 }
 
 int store_release_secure_version(struct store_reader *r, int64_t product_id, uint32_t *out)
 {
     struct release row;
     struct arg args[] = {arg_int(product_id)};
-    int err = select_one(r, Q_RELEASE_TOP_SECURE, args, 1, &row);
+    int err = select_one(r, SELECT(Q_RELEASE_TOP_SECURE, args, 1), &row);
     if (err < 0 && err != SF_ERR_NOTFOUND) {
         return err;
     }
@@ -58,20 +58,20 @@ int store_manifest_find(struct store_reader *r, int64_t release_id, int64_t clas
                         struct manifest_row *out)
 {
     struct arg args[] = {arg_int(release_id), arg_int(class_id)};
-    return select_one(r, Q_MANIFEST_CLASS, args, 2, out);
+    return select_one(r, SELECT(Q_MANIFEST_CLASS, args, 2), out);
 }
 
 int store_manifest_list(struct store_reader *r, int64_t release_id, int64_t after,
                         struct manifest_row *out, unsigned max)
 {
     struct arg args[] = {arg_int(release_id), arg_int(after)};
-    return select_rows(r, Q_MANIFESTS, args, 2, out, max);
+    return select_rows(r, SELECT(Q_MANIFESTS, args, 2), out, max);
 }
 
 int store_manifest_add(struct store_tx *tx, struct manifest_row *row)
 {
     struct artifact artifact;
-    struct hw_class class;
+    struct hw_class class = {0};
     int err = store_artifact_find(&tx->reader, row->image_digest, &artifact);
     if (err == SF_OK) {
         err = get_row(&tx->reader, T_CLASS, row->class_id, &class);
@@ -94,20 +94,20 @@ int store_artifact_find(struct store_reader *r, const uint8_t digest[DIGEST_SIZE
                         struct artifact *out)
 {
     struct arg args[] = {arg_blob(digest, DIGEST_SIZE)};
-    return select_one(r, Q_ARTIFACT_DIGEST, args, 1, out);
+    return select_one(r, SELECT(Q_ARTIFACT_DIGEST, args, 1), out);
 }
 
 int store_artifact_list(struct store_reader *r, int64_t after, struct artifact *out, unsigned max)
 {
     struct arg args[] = {arg_int(after)};
-    return select_rows(r, Q_ARTIFACTS, args, 1, out, max);
+    return select_rows(r, SELECT(Q_ARTIFACTS, args, 1), out, max);
 }
 
 int store_artifact_unused(struct store_reader *r, int64_t older_than, struct artifact *out,
                           unsigned max)
 {
     struct arg args[] = {arg_int(older_than)};
-    return select_rows(r, Q_ARTIFACTS_UNUSED, args, 1, out, max);
+    return select_rows(r, SELECT(Q_ARTIFACTS_UNUSED, args, 1), out, max);
 }
 
 int store_artifact_add(struct store_tx *tx, struct artifact *row)
@@ -125,7 +125,7 @@ int store_artifact_remove(struct store_tx *tx, int64_t id)
         return err;
     }
     struct arg args[] = {arg_blob(row.digest, DIGEST_SIZE)};
-    err = select_one(&tx->reader, Q_MANIFEST_IMAGE, args, 1, &manifest);
+    err = select_one(&tx->reader, SELECT(Q_MANIFEST_IMAGE, args, 1), &manifest);
     if (err != SF_ERR_NOTFOUND) {
         return err < 0 ? err : SF_ERR_STATE;
     }

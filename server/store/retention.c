@@ -12,28 +12,30 @@
 
 enum { PAGE = 128, BATCH_MAX = 10000, TOKEN_KEPT_S = 30 * 86400 };
 
+struct pruning;
+
+/* Looks at one row: > 0 = remove it, 0 = keep it, < 0 = an error, SF_ERR_STATE ends the walk. */
+typedef int look_fn(struct pruning *p, const void *row);
+
 struct pruning {
     struct store_tx *tx;
+    look_fn *look;
     int64_t before; /* rows older than this go */
     unsigned left;  /* rows this call may still look at */
     unsigned removed;
 };
 
-/* Looks at one row: > 0 = remove it, 0 = keep it, < 0 = an error, SF_ERR_STATE ends the walk. */
-typedef int look_fn(struct pruning *p, const void *row);
-
-static int prune_page(struct pruning *p, enum query_id q, look_fn *look, void *rows,
-                      const struct arg *args, unsigned arg_count)
+static int prune_page(struct pruning *p, const struct selection *what, void *rows)
 {
-    enum table_id t = query_find(q)->table;
+    enum table_id t = query_find(what->query)->table;
     unsigned want = p->left < PAGE ? p->left : PAGE;
-    int count = select_rows(&p->tx->reader, q, args, arg_count, rows, want);
+    int count = select_rows(&p->tx->reader, what, rows, want);
     for (int i = 0; i < count; i++) {
         const uint8_t *row = (const uint8_t *)rows + (size_t)i * tables[t].row_size;
         int64_t id = 0;
         memcpy(&id, row, sizeof id);
         p->left--;
-        int err = look(p, row);
+        int err = p->look(p, row);
         if (err > 0) {
             err = remove_row(p->tx, t, id);
             p->removed += err == SF_OK;
@@ -47,13 +49,12 @@ static int prune_page(struct pruning *p, enum query_id q, look_fn *look, void *r
 
 /* Repeats a query whose rows go away as they are removed, until it is empty, the walk ends or the
  * batch is used up. */
-static int prune_all(struct pruning *p, enum query_id q, look_fn *look, const struct arg *args,
-                     unsigned arg_count)
+static int prune_all(struct pruning *p, const struct selection *what)
 {
-    void *rows = calloc(PAGE, tables[query_find(q)->table].row_size);
+    void *rows = calloc(PAGE, tables[query_find(what->query)->table].row_size);
     int count = rows != NULL ? PAGE : SF_ERR_NOMEM;
     while (count == PAGE && p->left > 0) {
-        count = prune_page(p, q, look, rows, args, arg_count);
+        count = prune_page(p, what, rows);
     }
     free(rows);
     return count < 0 && count != SF_ERR_STATE ? count : SF_OK;
@@ -108,7 +109,7 @@ static int prune_deployments(struct pruning *p)
     while (count == PAGE && p->left > 0) {
         unsigned want = p->left < PAGE ? p->left : PAGE;
         struct arg args[] = {arg_int(after)};
-        count = prune_page(p, Q_DEPLOYMENTS_AFTER, look_deployment, rows, args, 1);
+        count = prune_page(p, SELECT(Q_DEPLOYMENTS_AFTER, args, 1), rows);
         if (count < 0) {
             return count;
         }
@@ -121,11 +122,11 @@ static int prune_deployments(struct pruning *p)
 /* A device goes when its history has gone; a long one takes several calls. */
 static int remove_device(struct store_tx *tx, int64_t row, unsigned batch)
 {
-    struct pruning rest = {tx, 0, batch, 0};
+    struct pruning rest = {tx, look_any, 0, batch, 0};
     struct arg args[] = {arg_int(row), arg_int(0)};
-    int err = prune_all(&rest, Q_HISTORY, look_any, args, 2);
+    int err = prune_all(&rest, SELECT(Q_HISTORY, args, 2));
     if (err == SF_OK) {
-        err = prune_all(&rest, Q_DEPLOYMENTS, look_any, args, 2);
+        err = prune_all(&rest, SELECT(Q_DEPLOYMENTS, args, 2));
     }
     if (err < 0 || rest.left == 0) {
         return err < 0 ? err : SF_ERR_STATE;
@@ -142,7 +143,7 @@ static int prune_devices(struct store_tx *tx, int64_t before, unsigned batch, un
     enum { DEVICES = 16 };
     struct device rows[DEVICES];
     struct arg args[] = {arg_int(before)};
-    int count = select_rows(&tx->reader, Q_DEVICES_REVOKED, args, 1, rows,
+    int count = select_rows(&tx->reader, SELECT(Q_DEVICES_REVOKED, args, 1), rows,
                             batch < DEVICES ? batch : DEVICES);
     for (int i = 0; i < count; i++) {
         int err = remove_device(tx, rows[i].row, batch / DEVICES + 1);
@@ -157,17 +158,17 @@ static int prune_devices(struct store_tx *tx, int64_t before, unsigned batch, un
 /* Rows that go by their age alone. */
 struct kind {
     enum query_id query;
-    look_fn *look;
-    int64_t keep_s; /* 0 = for ever */
     unsigned arg_count;
     struct arg arg; /* of the query */
+    look_fn *look;
+    int64_t keep_s; /* 0 = for ever */
     unsigned *removed;
 };
 
 static int prune_kind(struct store_tx *tx, const struct kind *k, int64_t now, unsigned batch)
 {
-    struct pruning p = {tx, now - k->keep_s, batch, 0};
-    int err = k->keep_s != 0 ? prune_all(&p, k->query, k->look, &k->arg, k->arg_count) : SF_OK;
+    struct pruning p = {tx, k->look, now - k->keep_s, batch, 0};
+    int err = k->keep_s != 0 ? prune_all(&p, SELECT(k->query, &k->arg, k->arg_count)) : SF_OK;
     *k->removed = p.removed;
     return err;
 }
@@ -177,10 +178,10 @@ int store_prune(struct store_tx *tx, const struct retention *keep, int64_t now,
 {
     unsigned batch = keep->batch < BATCH_MAX ? keep->batch : BATCH_MAX;
     const struct kind kinds[] = {
-        {Q_HISTORY_OLDEST, look_history, keep->history_s, 0, arg_int(0), &out->history},
-        {Q_AUDIT_OLDEST, look_audit, keep->audit_s, 0, arg_int(0), &out->audit},
-        {Q_UPTIME, look_uptime, keep->uptime_s, 1, arg_int(0), &out->uptime},
-        {Q_ENROL_TOKENS_EXPIRED, look_any, TOKEN_KEPT_S, 1, arg_int(now - TOKEN_KEPT_S),
+        {Q_HISTORY_OLDEST, 0, arg_int(0), look_history, keep->history_s, &out->history},
+        {Q_AUDIT_OLDEST, 0, arg_int(0), look_audit, keep->audit_s, &out->audit},
+        {Q_UPTIME, 1, arg_int(0), look_uptime, keep->uptime_s, &out->uptime},
+        {Q_ENROL_TOKENS_EXPIRED, 1, arg_int(now - TOKEN_KEPT_S), look_any, TOKEN_KEPT_S,
          &out->tokens},
     };
     int err = SF_OK;
@@ -189,7 +190,7 @@ int store_prune(struct store_tx *tx, const struct retention *keep, int64_t now,
         err = prune_kind(tx, &kinds[i], now, batch);
     }
     if (err == SF_OK && keep->deployments_s != 0) {
-        struct pruning p = {tx, now - keep->deployments_s, batch, 0};
+        struct pruning p = {tx, look_deployment, now - keep->deployments_s, batch, 0};
         err = prune_deployments(&p);
         out->deployments = p.removed;
     }

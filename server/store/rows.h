@@ -72,11 +72,11 @@ enum release_state { RELEASE_PUBLISHED = 1, RELEASE_WITHDRAWN = 2 };
 struct release {
     int64_t id;
     int64_t product_id;
-    char version[VERSION_MAX_LEN + 1]; /* unique in the product */
-    uint32_t secure_version;
-    uint32_t state; /* enum release_state */
-    char created_by[NAME_MAX_LEN + 1];
     int64_t created_at;
+    uint32_t secure_version;
+    uint32_t state;                    /* enum release_state */
+    char version[VERSION_MAX_LEN + 1]; /* unique in the product */
+    char created_by[NAME_MAX_LEN + 1];
     char notes[STORE_NOTES_MAX + 1];
 };
 

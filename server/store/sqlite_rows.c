@@ -143,7 +143,8 @@ int sqlite_query_text(enum query_id q, char *out, size_t size)
 {
     const struct table *table = &tables[query_find(q)->table];
     char tail[QUERY_TAIL_SIZE];
-    struct text t = {out, size, 0};
+    struct text t = {NULL, size, 0};
+    t.out = out;
     add(&t, "SELECT ");
     add_names(&t, table);
     add(&t, " FROM %s %s LIMIT ?", table->name, query_tail(q, tail));
@@ -321,8 +322,10 @@ static int sqlite_get(void *conn, enum table_id t, int64_t id, void *row)
     return finish(stmt, err);
 }
 
-static int bind_args(sqlite3_stmt *stmt, const struct arg *args, unsigned count, unsigned limit)
+static int bind_args(sqlite3_stmt *stmt, const struct selection *what, unsigned limit)
 {
+    const struct arg *args = what->args;
+    unsigned count = what->arg_count;
     int rc = SQLITE_OK;
     for (unsigned i = 0; i < count && rc == SQLITE_OK; i++) {
         int at = (int)i + 1;
@@ -352,17 +355,16 @@ static int query_stmt(struct sqlite_conn *c, enum query_id q, sqlite3_stmt **out
     return err;
 }
 
-static int sqlite_select(void *conn, enum query_id q, const struct arg *args, unsigned arg_count,
-                         void *rows, unsigned max)
+static int sqlite_select(void *conn, const struct selection *what, void *rows, unsigned max)
 {
-    const struct table *table = &tables[query_find(q)->table];
+    const struct table *table = &tables[query_find(what->query)->table];
     sqlite3_stmt *stmt = NULL;
-    int err = query_stmt(conn, q, &stmt);
+    int err = query_stmt(conn, what->query, &stmt);
     if (err < 0) {
         return err;
     }
     int count = 0;
-    int rc = bind_args(stmt, args, arg_count, max);
+    int rc = bind_args(stmt, what, max);
     rc = rc == SQLITE_OK ? sqlite3_step(stmt) : rc;
     while (rc == SQLITE_ROW && err == SF_OK && (unsigned)count < max) {
         err = read_row(stmt, table, (uint8_t *)rows + (size_t)count * table->row_size);

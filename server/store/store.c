@@ -302,10 +302,9 @@ int store_counts(struct store_reader *r, struct store_counts *out)
 
 /* ---- settings ---- */
 
-int select_one(struct store_reader *r, enum query_id q, const struct arg *args, unsigned arg_count,
-               void *row)
+int select_one(struct store_reader *r, const struct selection *what, void *row)
 {
-    int count = r->backend->select(r->conn, q, args, arg_count, row, 1);
+    int count = r->backend->select(r->conn, what, row, 1);
     if (count < 0) {
         return count;
     }
@@ -316,7 +315,7 @@ int store_meta_get(struct store_reader *r, const char *key, char value[STORE_VAL
 {
     struct meta_row row;
     struct arg args[] = {arg_text(key)};
-    int err = select_one(r, Q_META_KEY, args, 1, &row);
+    int err = select_one(r, SELECT(Q_META_KEY, args, 1), &row);
     if (err == SF_OK) {
         memcpy(value, row.value, sizeof row.value);
     }
@@ -330,7 +329,7 @@ int store_meta_put(struct store_tx *tx, const char *key, const char *value)
     if (strlen(key) >= sizeof row.key || strlen(value) >= sizeof row.value) {
         return SF_ERR_NOSPC;
     }
-    int err = select_one(&tx->reader, Q_META_KEY, args, 1, &row);
+    int err = select_one(&tx->reader, SELECT(Q_META_KEY, args, 1), &row);
     if (err < 0 && err != SF_ERR_NOTFOUND) {
         return err;
     }

@@ -194,7 +194,7 @@ int store_device_seen(struct store_reader *r, int64_t row, struct device_seen *o
 int store_device_view(struct store_reader *r, const char *id, struct device_view *out) STORE_USE;
 /* Ascending by id text. SF_ERR_RANGE if `version` is asked for without a product. */
 int store_device_list(struct store_reader *r, const struct device_filter *f, struct device *out,
-                      unsigned max) STORE_USE;
+                      unsigned max) __attribute__((warn_unused_result));
 /* Adds the row and, unless NULL, the event to its history. */
 int store_device_add(struct store_tx *tx, struct device *row, const struct event *event,
                      int64_t now) STORE_USE;

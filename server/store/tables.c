@@ -228,8 +228,9 @@ static const struct column uptime[] = {
     U32(uptime_row, shed_s, "shed_s", NONE),
 };
 
-#define TABLE(name, columns, row) \
-    name, columns, (unsigned)(sizeof columns / sizeof columns[0]), (unsigned)sizeof(struct row)
+#define TABLE(name, columns, row)                                          \
+    (name), (columns), (unsigned)(sizeof(columns) / sizeof((columns)[0])), \
+        (unsigned)sizeof(struct row)
 
 const struct table tables[T_COUNT] = {
     [T_META] = {TABLE("meta", meta, meta_row), {{1}}},

@@ -2,7 +2,7 @@
  * Group commit by itself: while one batch is on its way to the disk the next one gathers.
  *
  * Invariants
- *  1. done() is called once for every job that store_submit() took, after COMMIT or after it failed.
+ *  1. done() is called once for every job that store_submit() took, after COMMIT or its failure.
  *  2. A job that fails changes nothing and does not harm the others of its batch. */
 #include "server/store/internal.h"
 

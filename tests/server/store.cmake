@@ -2,7 +2,9 @@
 foreach(test deployment device release)
   sf_test(fleet_${test}_test SOURCES fleet_${test}_test.c LIBS sf_fleet sf_test_support)
 endforeach()
-sf_test(fleet_checkin_test SOURCES fleet_checkin_test.c fleet_world.c LIBS sf_fleet)
+foreach(test checkin random)
+  sf_test(fleet_${test}_test SOURCES fleet_${test}_test.c fleet_world.c LIBS sf_fleet)
+endforeach()
 
 # the database, both backends
 sf_library(sf_test_store SOURCES store_kit.c LIBS sf_store cmocka)

@@ -1,4 +1,4 @@
-/* The same random jobs on SQLite and in memory: every answer and, in the end, every row is equal. */
+/* The same random jobs on SQLite and in memory: every answer and at last every row is equal. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -120,7 +120,7 @@ static int add_manifest(struct store_tx *tx, uint32_t *rng)
 {
     struct manifest_row m = {.release_id = 1 + pick(rng, 12), .class_id = 1 + pick(rng, 6)};
     int err = store_seq_reserve(tx, m.class_id, &m.seq);
-    m.seq -= 2 * pick(rng, 2); /* sometimes one that is used */
+    m.seq -= pick(rng, 2) == 0 ? 0 : 2; /* sometimes one that is used */
     memset(m.image_digest, (int)(1 + pick(rng, 8)), sizeof m.image_digest);
     m.envelope_len = pick(rng, 40);
     memset(m.envelope, 7, m.envelope_len);
@@ -129,9 +129,10 @@ static int add_manifest(struct store_tx *tx, uint32_t *rng)
 
 static int add_enrol_token(struct store_tx *tx, uint32_t *rng)
 {
-    struct enrol_token t = {.product_id = 1 + pick(rng, 5), .expires_at = pick(rng, 2) * 50};
+    struct enrol_token t = {.product_id = 1 + pick(rng, 5),
+                            .expires_at = pick(rng, 2) == 0 ? 0 : 50};
     memset(t.digest, (int)pick(rng, 200), sizeof t.digest);
-    return store_enrol_token_add(tx, &t, pick(rng, 2) * (1 + pick(rng, 100)));
+    return store_enrol_token_add(tx, &t, pick(rng, 2) == 0 ? 0 : 1 + pick(rng, 100));
 }
 
 static int add_token(struct store_tx *tx, uint32_t *rng)
