@@ -113,7 +113,7 @@ static int prune_deployments(struct pruning *p)
         if (count < 0) {
             return count;
         }
-        after = (unsigned)count < want ? 0 : rows[count - 1].id;
+        after = count > 0 && (unsigned)count == want ? rows[count - 1].id : 0;
     }
     (void)snprintf(value, sizeof value, "%" PRId64, after);
     return store_meta_put(p->tx, key, value);
