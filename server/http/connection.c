@@ -27,6 +27,8 @@ enum {
     OUTPUT_LOW = 8 * 1024,        /* the next piece is read below this */
 };
 
+enum { NO_MEMORY = 503 };
+
 enum step { STEP_AGAIN, STEP_WAIT, STEP_GONE };
 
 /* ---- life ---- */
@@ -256,7 +258,7 @@ static enum step step_head(struct connection *c)
     const size_t look = len < limits->head_bytes ? len : limits->head_bytes;
     const uint8_t *data = evbuffer_pullup(input, (ev_ssize_t)look);
     const char *why = NULL;
-    const int n = data != NULL ? request_head_scan(&c->scan, data, look, &why) : -503;
+    const int n = data != NULL ? request_head_scan(&c->scan, data, look, &why) : -NO_MEMORY;
     if (n < 0) {
         return refuse(c, -n, why != NULL ? why : "the server is out of memory");
     }
@@ -277,14 +279,19 @@ static enum step step_body(struct connection *c)
 {
     struct evbuffer *input = bufferevent_get_input(c->bev);
     struct call *call = c->call;
-    struct evbuffer_iovec piece;
-    while (!call->request.complete && evbuffer_peek(input, -1, NULL, &piece, 1) > 0) {
-        size_t used;
-        const int status = request_feed(&call->request, piece.iov_base, piece.iov_len, &used);
+    size_t len = 0;
+    while (!call->request.complete && (len = evbuffer_get_length(input)) > 0) {
+        const size_t front = evbuffer_get_contiguous_space(input);
+        const size_t piece = front > 0 ? front : len;
+        const uint8_t *data = evbuffer_pullup(input, (ev_ssize_t)piece);
+        size_t used = 0;
+        const int status =
+            data != NULL ? request_feed(&call->request, data, piece, &used) : NO_MEMORY;
         if (status != 0) {
             c->close_after = 1;
             connection_phase(c, PHASE_HANDLER);
-            call_refuse(call, status, call->refusal != NULL ? call->refusal : call->request.why);
+            const char *why = call->refusal != NULL ? call->refusal : call->request.why;
+            call_refuse(call, status, why != NULL ? why : "the server is out of memory");
             return STEP_AGAIN;
         }
         (void)evbuffer_drain(input, used);

@@ -360,17 +360,23 @@ static SSL_CTX *client_context(const struct kit *k)
     return ctx;
 }
 
-int client_try_open(struct client *c, const struct kit *k)
+int kit_connect(const struct kit *k)
 {
-    memset(c, 0, sizeof(*c));
     const struct timeval limit = {.tv_sec = CLIENT_TIMEOUT_S};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)k->port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(c->fd >= 0);
-    (void)setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-    (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-    assert_int_equal(connect(c->fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+int client_try_open(struct client *c, const struct kit *k)
+{
+    memset(c, 0, sizeof(*c));
+    c->fd = kit_connect(k);
     SSL_CTX *ctx = client_context(k);
     c->ssl = SSL_new(ctx);
     SSL_CTX_free(ctx);

@@ -65,6 +65,8 @@ struct client {
     size_t in_size;
 };
 
+/* A bare TCP connection with timeouts. */
+int kit_connect(const struct kit *k);
 /* Connects and shakes hands. */
 void client_open(struct client *c, const struct kit *k);
 /* 0 if the server drops the connection instead. */
