@@ -1,8 +1,8 @@
 #ifndef STRING_H
 #define STRING_H
 
-/* The part of <string.h> that formats/ and device/ use, for toolchains without a C library (Debian's
- * gcc-riscv64-unknown-elf). A port with a libc uses its own. */
+/* The part of <string.h> that formats/ and device/ use, for toolchains without a C library
+ * (Debian's gcc-riscv64-unknown-elf). A port with a libc uses its own. */
 
 #include <stddef.h>
 
