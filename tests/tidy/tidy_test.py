@@ -158,8 +158,22 @@ class Tidy(unittest.TestCase):
         self.write("formats/a.c", "int f(void);\nint f(void)\n{\n    int nullptr = 1;\n    return nullptr;\n}\n"
                    "void g();\nvoid g(int a)\n{\n    (void)a;\n}\n#if __STDC_VERSION__ < 201112L\n#error old\n#endif\n")
         self.refuses("dialects", "gcc -std=gnu99: #error old")
+        for condition in ("__STDC_VERSION__ > 201710L", "defined(__clang__)"):
+            self.write("formats/a.c", f"#if {condition}\n#error new\n#endif\nint f(void);\n")
+            self.refuses("dialects", "#error new" if "clang" not in condition else "clang-14 -std=gnu17")
         self.write("formats/a.c", "int f(void);\nint f(void)\n{\n    return 1;\n}\n")
         self.accepts("dialects")
+
+    def test_stack_refuses_a_large_or_unbounded_frame(self):
+        source = "void g(char *);\nvoid f(int n);\nvoid f(int n)\n{\n    char a[%s];\n    (void)n;\n    g(a);\n}\n"
+        self.write("device/a.c", source % 600)
+        self.refuses("stack", "device/a.c:3: stack: -Os: stack usage is")
+        self.write("formats/b.c", source % "n")
+        self.refuses("stack", "stack usage might be unbounded")
+        shutil.rmtree(os.path.join(self.root, "formats"))
+        self.write("device/a.c", source % 100)
+        self.write("server/c.c", source % 6000)
+        self.accepts("stack")
 
     def test_symbols_refuse_a_call_out_of_the_core(self):
         self.write("device/a.c", "int puts(const char *);\nint f(void);\nint f(void)\n{\n    return puts(\"a\");\n}\n")
@@ -167,6 +181,31 @@ class Tidy(unittest.TestCase):
         self.write("device/a.c", "#include <string.h>\nint f(const char *a);\nint f(const char *a)\n{\n"
                    "    return (int)strlen(a);\n}\n")
         self.accepts("symbols")
+
+
+class StateDiagram(unittest.TestCase):
+    def test_a_row_that_changed_is_told_until_it_is_drawn_again(self):
+        with tempfile.TemporaryDirectory() as root:
+            for name in ("script/state-diagram", "device/engine.c", "device/engine_private.h",
+                         "docs/engine-states.md"):
+                os.makedirs(os.path.join(root, os.path.dirname(name)), exist_ok=True)
+                shutil.copy(os.path.join(ROOT, name), os.path.join(root, name))
+
+            def draw(*options):
+                return subprocess.run([os.path.join(root, "script/state-diagram"), *options],
+                                      capture_output=True, text=True, check=False)
+
+            self.assertEqual(draw("--check").returncode, 0)
+            engine = os.path.join(root, "device/engine.c")
+            with open(engine, encoding="utf-8") as f:
+                rows = f.read()
+            with open(engine, "w", encoding="utf-8") as f:
+                f.write(re.sub(r"^ *ROW\(.*\),\n", "", rows, count=1, flags=re.M))
+            changed = draw("--check")
+            self.assertEqual(changed.returncode, 1)
+            self.assertIn("out of date", changed.stderr)
+            self.assertEqual(draw().returncode, 0)
+            self.assertEqual(draw("--check").returncode, 0)
 
 
 BAD = {  # warning -> code that must not compile with it
