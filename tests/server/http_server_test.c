@@ -1,7 +1,9 @@
 /* The server's answers over a real TLS connection: routes, bodies, keep-alive, files, ranges. */
 #include "server/http/http.h"
 
+#include <openssl/err.h>
 #include <openssl/sha.h>
+#include <openssl/ssl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -390,6 +393,43 @@ static void curl_reads_the_same_bytes(void **state)
 
 /* ---- the server itself ---- */
 
+/* Shakes hands with that version alone. Returns 0, or the reason of OpenSSL's first error. */
+static int shake_hands(const struct kit *k, int version)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    assert_non_null(ctx);
+    SSL_CTX_set_security_level(ctx, 0); /* so that this side would speak the old ones */
+    assert_int_equal(SSL_CTX_load_verify_file(ctx, kit_ca(k)), 1);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    assert_int_equal(SSL_CTX_set_min_proto_version(ctx, version), 1);
+    assert_int_equal(SSL_CTX_set_max_proto_version(ctx, version), 1);
+    SSL *ssl = SSL_new(ctx);
+    SSL_CTX_free(ctx);
+    const int fd = kit_connect(k);
+    assert_int_equal(SSL_set_fd(ssl, fd), 1);
+    ERR_clear_error();
+    const int done = SSL_connect(ssl) == 1;
+    const int reason = done ? 0 : ERR_GET_REASON(ERR_peek_error());
+    if (done) {
+        char group[32];
+        const EVP_PKEY *key = X509_get0_pubkey(SSL_get0_peer_certificate(ssl));
+        assert_int_equal(SSL_version(ssl), version);
+        assert_int_equal(EVP_PKEY_get_group_name(key, group, sizeof(group), NULL), 1);
+        assert_string_equal(group, "prime256v1");
+    }
+    SSL_free(ssl);
+    (void)close(fd);
+    return reason;
+}
+
+static void only_tls_1_2_and_1_3_are_spoken_with_a_p256_certificate(void **state)
+{
+    assert_int_equal(shake_hands(*state, TLS1_2_VERSION), 0);
+    assert_int_equal(shake_hands(*state, TLS1_3_VERSION), 0);
+    assert_int_equal(shake_hands(*state, TLS1_1_VERSION), SSL_R_TLSV1_ALERT_PROTOCOL_VERSION);
+    assert_int_equal(shake_hands(*state, TLS1_VERSION), SSL_R_TLSV1_ALERT_PROTOCOL_VERSION);
+}
+
 static void a_port_in_use_is_one_clear_sentence(void **state)
 {
     const struct kit *k = *state;
@@ -480,6 +520,7 @@ int main(void)
         TEST(files_are_served_whole_and_in_ranges),
         TEST(conditions_and_impossible_ranges_have_no_body),
         TEST(curl_reads_the_same_bytes),
+        TEST(only_tls_1_2_and_1_3_are_spoken_with_a_p256_certificate),
         TEST(a_port_in_use_is_one_clear_sentence),
         TEST(bad_addresses_are_refused),
         TEST(counters_tell_what_happened),
