@@ -7,6 +7,7 @@
 #include "base/p256.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
@@ -23,6 +24,9 @@
 #include "formats/err.h"
 
 static const char group_name[] = "prime256v1";
+
+/* A key is 300 bytes; more than this is another file, perhaps an endless one. */
+enum { PEM_FILE_MAX = 64 * 1024 };
 
 /* ---- signatures ---- */
 
@@ -130,21 +134,43 @@ void p256_key_release(struct p256_key *key)
 /* The password to try on an encrypted file: none, and no question at the terminal. */
 static char no_password[] = "";
 
-static BIO *open_file(const char *path, int *err)
+/* A whole file, in memory that is wiped. NULL with *err: errno says why for IO. */
+static BIO *read_file(const char *path, int *err)
 {
-    BIO *in = BIO_new_file(path, "r");
-    if (in == NULL) {
-        *err = errno == ENOENT ? SF_ERR_NOTFOUND : SF_ERR_IO;
-        ERR_clear_error();
+    char part[4096];
+    size_t have = 0;
+    ssize_t n = 0;
+    BIO *out = BIO_new(BIO_s_secmem());
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    *err = fd >= 0 && out != NULL ? SF_OK : SF_ERR_IO;
+    while (*err == SF_OK && (n = read(fd, part, sizeof(part))) > 0) {
+        have += (size_t)n;
+        if (have > PEM_FILE_MAX) {
+            *err = SF_ERR_FORMAT;
+        } else if (BIO_write(out, part, (int)n) != n) {
+            *err = SF_ERR_IO;
+        }
     }
-    return in;
+    *err = n < 0 ? SF_ERR_IO : *err;
+    const int why = errno;
+    OPENSSL_cleanse(part, sizeof(part));
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (*err != SF_OK) {
+        *err = *err == SF_ERR_IO && why == ENOENT ? SF_ERR_NOTFOUND : *err;
+        BIO_free(out);
+        out = NULL;
+    }
+    errno = why;
+    return out;
 }
 
 int p256_key_load_private(struct p256_key *key, const char *path)
 {
     int err = SF_OK;
     *key = (struct p256_key){0};
-    BIO *in = open_file(path, &err);
+    BIO *in = read_file(path, &err);
     if (in == NULL) {
         return err;
     }
@@ -157,7 +183,7 @@ int p256_key_load_public(struct p256_key *key, const char *path)
 {
     int err = SF_OK;
     *key = (struct p256_key){0};
-    BIO *in = open_file(path, &err);
+    BIO *in = read_file(path, &err);
     if (in == NULL) {
         return err;
     }

@@ -6,7 +6,8 @@
 #include "formats/cose.h"
 
 /* P-256 keys in PEM files, and signing with them, over OpenSSL 3. Errors are numbers of
- * formats/err.h: IO and NOTFOUND for files, FORMAT for what is not a P-256 key, CRYPTO. */
+ * formats/err.h: NOTFOUND and IO for files (when loading, errno says why), FORMAT for what is not a
+ * P-256 key, CRYPTO. */
 
 enum { P256_DER_MAX = 72 };
 

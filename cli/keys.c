@@ -2,6 +2,7 @@
 
 #include "cli/keys.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <openssl/pem.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@ static int tell_load(int err, const char *path, const char *wanted)
         return cli_fail(CLI_LOCAL, "cannot read '%s': there is no such file", path);
     }
     if (err == SF_ERR_IO) {
-        return cli_fail(CLI_LOCAL, "cannot read '%s'", path);
+        return cli_fail(CLI_LOCAL, "cannot read '%s': %s", path, strerrordesc_np(errno));
     }
     return cli_fail(CLI_REFUSED, "'%s' holds no %s: %s; `surefoot key new` makes one", path, wanted,
                     sf_err_str(err));

@@ -1,6 +1,7 @@
 /* P-256 keys in files, signers, and the openssl command line as judge. */
 #include "base/p256.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <spawn.h>
@@ -146,6 +147,10 @@ static void other_keys_and_files_are_refused(void **state)
         assert_int_equal(p256_key_load_public(&key, path[i]), SF_ERR_FORMAT);
         p256_key_release(&key);
     }
+    assert_int_equal(p256_key_load_private(&key, "/dev/zero"), SF_ERR_FORMAT); /* it ends */
+    assert_int_equal(p256_key_load_public(&key, "/dev/zero"), SF_ERR_FORMAT);
+    assert_int_equal(p256_key_load_public(&key, "."), SF_ERR_IO);
+    assert_int_equal(errno, EISDIR);
     assert_int_equal(p256_key_load_private(&key, "absent.pem"), SF_ERR_NOTFOUND);
     assert_int_equal(p256_key_load_public(&key, "absent.pem"), SF_ERR_NOTFOUND);
     generate(&key);

@@ -115,6 +115,8 @@ static void what_is_no_key_is_refused(void **state)
     run_write(path, "hello\n", 6);
     run_expect(run_surefoot("key", "show", path, NULL), 1, "holds no P-256 key");
     run_expect(run_surefoot("key", "show", run_path("none.pem"), NULL), 4, "no such file");
+    run_expect(run_surefoot("key", "show", run_path("."), NULL), 4, "Is a directory");
+    run_expect(run_surefoot("key", "show", "/dev/zero", NULL), 1, "holds no P-256 key");
     run_expect(run_surefoot("key", "new", run_path("no/folder.pem"), NULL), 4, "cannot write");
     const char *const argv[] = {"openssl", "genpkey",  "-algorithm",
                                 "EC",      "-pkeyopt", "ec_paramgen_curve:secp384r1",
