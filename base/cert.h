@@ -7,8 +7,8 @@
 #include "base/tls.h"
 
 /* The X.509 part of base/tls.h: making and reading the CA and the leaf. ECDSA P-256, SHA-256.
- * Errors: SF_ERR_NOTFOUND, SF_ERR_IO, SF_ERR_FORMAT (not a certificate with its key), SF_ERR_CRYPTO,
- * SF_ERR_NOSPC. */
+ * Errors: SF_ERR_NOTFOUND, SF_ERR_IO, SF_ERR_FORMAT (not a certificate with its key),
+ * SF_ERR_CRYPTO, SF_ERR_NOSPC. */
 
 enum {
     CERT_DAY_S = 86400,

@@ -25,6 +25,6 @@ int disk_read(struct arena *a, const char *path, size_t max_bytes, char **data, 
 int disk_sync_folder(const char *path) __attribute__((warn_unused_result));
 
 /* Of errno after a failed write: SF_ERR_NOSPC for a full disk or quota, else SF_ERR_IO. */
-int disk_error(int errno_value);
+int disk_error(int errno_value) __attribute__((warn_unused_result));
 
 #endif

@@ -209,7 +209,8 @@ struct tls_server {
     SSL_CTX *ctx;
 };
 
-/* Only http/1.1 is spoken; a client that offers ALPN without it gets no ALPN, and fails or copes. */
+/* Only http/1.1 is spoken; a client that offers ALPN without it gets none, and fails or copes. */
+/* tidy: long, OpenSSL decides on the parameters */
 static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
                        const unsigned char *in, unsigned in_len, void *arg)
 {
@@ -296,7 +297,7 @@ int tls_server_open(struct tls_server **out, const char *dir, char error[TLS_ERR
 
 int tls_server_reload(struct tls_server *s, char error[TLS_ERROR_MAX])
 {
-    SSL_CTX *ctx;
+    SSL_CTX *ctx = NULL;
     const int err = make_context(s->path, &ctx, error);
     if (err < 0) {
         return err;

@@ -15,8 +15,8 @@
 #include "base/hex.h"
 #include "formats/err.h"
 
-/* See artifacts.h for the layout and its invariants. Nothing is cached: the folder is the state, and
- * rename() is what makes concurrent puts of one digest harmless. */
+/* See artifacts.h for the layout and its invariants. Nothing is cached: the folder is the state,
+ * and rename() is what makes concurrent puts of one digest harmless. */
 
 enum { FOLDER_NAME_LEN = 2, VERIFY_CHUNK = 64 * 1024, DIR_MAX = PATH_MAX - 80 };
 
@@ -135,7 +135,7 @@ static int seal(const char *path)
 
 int artifacts_put(struct artifacts *a, const char *path, const uint8_t sha256[ARTIFACT_DIGEST_SIZE])
 {
-    struct artifact_path to;
+    struct artifact_path to = {0};
     path_of(a, sha256, &to);
     struct stat st;
     if (stat(to.file, &st) == 0) {
@@ -159,7 +159,7 @@ int artifacts_put(struct artifacts *a, const char *path, const uint8_t sha256[AR
 int artifacts_read(const struct artifacts *a, const uint8_t sha256[ARTIFACT_DIGEST_SIZE], int *fd,
                    uint64_t *len)
 {
-    struct artifact_path path;
+    struct artifact_path path = {0};
     path_of(a, sha256, &path);
     const int file = open(path.file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (file < 0) {
@@ -196,20 +196,20 @@ static int hash_file(EVP_MD_CTX *ctx, int fd, unsigned char *chunk)
 
 int artifacts_verify(const struct artifacts *a, const uint8_t sha256[ARTIFACT_DIGEST_SIZE])
 {
-    int fd;
-    uint64_t len;
+    int fd = -1;
+    uint64_t len = 0;
     int err = artifacts_read(a, sha256, &fd, &len);
     if (err < 0) {
         return err;
     }
-    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned char digest[EVP_MAX_MD_SIZE] = {0};
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     unsigned char *chunk = malloc(VERIFY_CHUNK);
-    err = ctx != NULL && chunk != NULL ? SF_OK : SF_ERR_NOMEM;
-    if (err == SF_OK && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+    if (ctx == NULL || chunk == NULL) {
+        err = SF_ERR_NOMEM;
+    } else if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
         err = SF_ERR_CRYPTO;
-    }
-    if (err == SF_OK) {
+    } else {
         err = hash_file(ctx, fd, chunk);
     }
     if (err == SF_OK && EVP_DigestFinal_ex(ctx, digest, NULL) != 1) {
@@ -226,7 +226,7 @@ int artifacts_verify(const struct artifacts *a, const uint8_t sha256[ARTIFACT_DI
 
 int artifacts_remove(struct artifacts *a, const uint8_t sha256[ARTIFACT_DIGEST_SIZE])
 {
-    struct artifact_path path;
+    struct artifact_path path = {0};
     path_of(a, sha256, &path);
     return unlink(path.file) == 0 ? SF_OK : disk_error(errno);
 }

@@ -3,6 +3,7 @@
 #include <event2/listener.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 
 enum {
     BACKLOG = 1024,
-    RESUME_MS = 100,          /* pause after accept() found no descriptor */
+    RESUME_US = 100000,       /* pause after accept() found no descriptor */
     DESCRIPTORS_BESIDES = 64, /* kept for the database, files, eventfds */
     DESCRIPTORS_EACH = 2,     /* a connection's socket, and the file it sends or receives */
     NAME_MAX_BYTES = 256,
@@ -112,17 +113,16 @@ static int split_address(const char *listen_at, char host[NAME_MAX_BYTES], const
 
 static unsigned bound_port(int fd)
 {
-    struct sockaddr_storage address;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } address = {.in6 = {0}};
     socklen_t len = sizeof(address);
-    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
+    if (getsockname(fd, &address.any, &len) != 0) {
         return 0;
     }
-    if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const void *)&address;
-        return ntohs(in6->sin6_port);
-    }
-    const struct sockaddr_in *in = (const void *)&address;
-    return ntohs(in->sin_port);
+    return ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in.sin_port);
 }
 
 /* No SO_REUSEPORT: a second server on the port must fail, not share. */
@@ -262,7 +262,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 static void on_accept_error(struct evconnlistener *listener, void *ctx)
 {
     struct http_server *s = ctx;
-    const struct timeval tv = {.tv_usec = RESUME_MS * 1000};
+    const struct timeval tv = {.tv_usec = RESUME_US};
     log_warn("accept failed", LOG_INT("errno", errno));
     (void)evconnlistener_disable(listener);
     (void)event_add(s->resume, &tv);

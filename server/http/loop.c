@@ -69,8 +69,8 @@ static void *run(void *arg)
 
 int loop_start(struct loop *l, const char *name)
 {
-    /* No signal is for these threads; SIGPIPE, which a write to a closed socket sends to the writer,
-     * stays blocked and the write fails with EPIPE. */
+    /* No signal is for these threads; SIGPIPE, which a write to a closed socket sends to its
+     * thread, stays blocked and the write fails with EPIPE. */
     sigset_t all;
     sigset_t before;
     (void)sigfillset(&all);

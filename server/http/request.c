@@ -139,7 +139,7 @@ static int check_lines(struct request *r, const char *head, size_t len)
     return 0;
 }
 
-/* llhttp knows by now that it is a method; those that are none of ours are refused after parsing. */
+/* llhttp knows by now that it is a method; those that are none of ours are refused here. */
 static int find_method(struct request *r, llhttp_method_t method)
 {
     static const struct {

@@ -12,8 +12,8 @@
  *
  * Invariants:
  * 1. Nothing is interpreted in two ways: lines end with CRLF, no folding, no control characters, no
- *    second Host, Content-Length or kept header, no coding but chunked alone, no chunk extension, no
- *    trailer, no Upgrade. Each of these is refused with a status, and the connection must close.
+ *    second Host, Content-Length or kept header, no coding but chunked alone, no chunk extension,
+ *    no trailer, no Upgrade. Each of these is refused with a status, and the connection must close.
  * 2. Header names are lower case; names and values are NUL-terminated in the arena. */
 
 struct head_scan {

@@ -40,6 +40,7 @@ static int tear_down(void **state)
 {
     (void)state;
     artifacts_close(artifacts);
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
