@@ -18,7 +18,7 @@
 #include "tests/support/esp_image.h"
 #include "tests/support/vectors.h"
 
-enum { FLASH_SIZE = 0x410000, IMAGE_SIZE = 8192, TOUCHED = 16384, ENTRIES = 64, SAMPLE = 5 };
+enum { FLASH_SIZE = 0x410000, IMAGE_SIZE = 8192, TOUCHED = 16384, ENTRIES = 64, SAMPLE = 9 };
 
 static struct esp_flash flash; /* the dump file, mapped */
 static char dump[RUN_PATH_MAX];
