@@ -49,7 +49,7 @@ static const struct out_column columns[] = {
     {"DEVICE", "id", OUT_PLAIN},         {"PRODUCT", "product", OUT_PLAIN},
     {"HW", "hw_revision", OUT_PLAIN},    {"STATE", "state", OUT_PLAIN},
     {"VERSION", "version", OUT_PLAIN},   {"TARGET", "target", OUT_PLAIN},
-    {"PHASE", "phase", OUT_PLAIN},       {"LAST ERROR", "outcome.error", OUT_PLAIN},
+    {"PHASE", "phase", OUT_PLAIN},       {"OUTCOME", "outcome.error", OUT_PLAIN},
     {"LAST SEEN", "last_seen", OUT_AGE}, {NULL, NULL, OUT_PLAIN},
 };
 
@@ -109,7 +109,7 @@ static int call_device(const struct cli_args *args, const char *method, const ch
         {"phase", "phase", OUT_PLAIN},
         {"target", "target", OUT_PLAIN},
         {"own target", "override", OUT_PLAIN},
-        {"last error", "outcome.error", OUT_PLAIN},
+        {"outcome", "outcome.error", OUT_PLAIN},
         {"which means", "outcome.meaning", OUT_PLAIN},
         {"deployment", "deployment.state", OUT_PLAIN},
         {"alarms", "alarms", OUT_PLAIN},
@@ -162,35 +162,32 @@ static int run_target(const struct cli_args *args)
 
 /* ---- history ---- */
 
-static int is_shown_already(const char *key)
+/* What an event was, beside its columns: the error's meaning and the text that came with it. */
+static json_t *event_detail(const json_t *event)
 {
-    return strcmp(key, "id") == 0 || strcmp(key, "time") == 0 || strcmp(key, "event") == 0;
+    const char *text = json_string_value(json_object_get(event, "text"));
+    const char *meaning = json_string_value(json_object_get(event, "meaning"));
+    const char *release = json_string_value(json_object_get(event, "release"));
+    const int has_text = text && text[0] && (!meaning || strcmp(text, meaning) != 0) &&
+                         (!release || strcmp(text, release) != 0);
+    if (meaning && has_text) {
+        return json_sprintf("%s: %s", meaning, text);
+    }
+    return meaning ? json_string(meaning) : has_text ? json_string(text) : json_null();
 }
 
-static void print_event(json_t *event)
+static void print_history(const json_t *events)
 {
-    char text[256];
-    char stamp[32] = "-";
-    time_t at = (time_t)json_integer_value(json_object_get(event, "time"));
-    struct tm tm;
-    if (gmtime_r(&at, &tm)) {
-        strftime(stamp, sizeof stamp, "%Y-%m-%d %H:%M:%SZ", &tm);
+    static const struct out_column rows[] = {
+        {"TIME", "time", OUT_TIME},        {"EVENT", "event", OUT_PLAIN},
+        {"RELEASE", "release", OUT_PLAIN}, {"ERROR", "error", OUT_PLAIN},
+        {"DETAIL", "detail", OUT_PLAIN},   {NULL, NULL, OUT_PLAIN},
+    };
+    for (size_t i = 0; i < json_array_size(events); i++) {
+        json_t *event = json_array_get(events, i);
+        json_object_set_new(event, "detail", event_detail(event));
     }
-    const char *name = json_string_value(json_object_get(event, "event"));
-    printf("%s  %s", stamp, out_clean(name ? name : "?", text, sizeof text));
-    const char *key = NULL;
-    json_t *value = NULL;
-    json_object_foreach(event, key, value)
-    {
-        char *shown = is_shown_already(key) || json_is_null(value)
-                          ? NULL
-                          : json_dumps(value, JSON_ENCODE_ANY);
-        if (shown) {
-            printf("  %s=%s", key, out_clean(shown, text, sizeof text));
-            free(shown);
-        }
-    }
-    putchar('\n');
+    out_table(stdout, events, rows, 0);
 }
 
 static int run_history(const struct cli_args *args)
@@ -207,10 +204,7 @@ static int run_history(const struct cli_args *args)
     if (args->json) {
         return out_json(answer);
     }
-    const json_t *items = json_object_get(answer, "items");
-    for (size_t i = 0; i < json_array_size(items); i++) {
-        print_event(json_array_get(items, i));
-    }
+    print_history(json_object_get(answer, "items"));
     json_decref(answer);
     return CLI_OK;
 }
@@ -235,7 +229,7 @@ static void describe(const json_t *device, char *out, size_t size)
                  {"version", "version", NULL},
                  {"target", "target", NULL},
                  {"phase", "phase", NULL},
-                 {"last error", "outcome", "error"}};
+                 {"outcome", "outcome", "error"}};
     size_t have = 0;
     out[0] = '\0';
     for (unsigned i = 0; i < sizeof shown / sizeof shown[0] && have < size; i++) {

@@ -103,8 +103,12 @@ static void print_head(const struct inspect *in)
 {
     const struct sf_image_header *h = &in->head.header;
     const struct chip *chip = chip_find(h->chip_id);
-    printf("chip            %s, revisions %u to %u\n", inspect_chip(h->chip_id).text,
-           h->min_chip_rev_full, h->max_chip_rev_full);
+    printf("chip            %s, ", inspect_chip(h->chip_id).text);
+    if (h->max_chip_rev_full == UINT16_MAX) {
+        printf("any revision from %u\n", h->min_chip_rev_full);
+    } else {
+        printf("revisions %u to %u\n", h->min_chip_rev_full, h->max_chip_rev_full);
+    }
     printf("flash           %s, %s, %s\n", chip_mode_name(h->spi_mode), chip_size_name(h->spi_size),
            chip_freq_name(chip, h->spi_speed));
     printf("entry           0x%08" PRIx32 "\n", h->entry_addr);

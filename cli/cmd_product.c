@@ -36,7 +36,7 @@ enum {
     {"slot-size", "BYTES", "the smallest app slot, e.g. 0x180000", 0, 0},                          \
     {"partition-table", "FILE", "take it from a partition table (partition-table.bin)", 0, 0},     \
     {"release-key", "FILE", "the key that signs releases, public or private (PEM)", 0, 0},         \
-    {"interval", "SECONDS", "how often devices check in", 0, 0}
+    {"interval", "SECONDS", "how often devices check in (3600)", 0, 0}
 /* clang-format on */
 
 static const struct cli_option create_options[] = {
@@ -142,13 +142,9 @@ static int add_common(const struct cli_args *args, json_t *body)
 static void print_product(const json_t *p)
 {
     static const struct out_column columns[] = {
-        {"product", "name", OUT_PLAIN},
-        {"kind", "kind", OUT_PLAIN},
-        {"chip", "chip", OUT_PLAIN},
-        {"slot size", "slot_size", OUT_PLAIN},
-        {"check-in every", "checkin_interval_s", OUT_PLAIN},
-        {"target", "target", OUT_PLAIN},
-        {"vendor", "vendor_uuid", OUT_PLAIN},
+        {"product", "name", OUT_PLAIN},  {"kind", "kind", OUT_PLAIN},
+        {"chip", "chip", OUT_PLAIN},     {"slot size", "slot_size", OUT_PLAIN},
+        {"target", "target", OUT_PLAIN}, {"vendor", "vendor_uuid", OUT_PLAIN},
         {NULL, NULL, OUT_PLAIN},
     };
     static const struct out_column class_columns[] = {
@@ -157,6 +153,12 @@ static void print_product(const json_t *p)
         {NULL, NULL, OUT_PLAIN},
     };
     out_record(stdout, p, columns, 0);
+    const json_int_t interval_s = json_integer_value(json_object_get(p, "checkin_interval_s"));
+    if (interval_s > 0) {
+        printf("%-18s %" JSON_INTEGER_FORMAT " s\n", "check-in every", interval_s);
+    } else {
+        printf("%-18s %s\n", "check-in every", "3600 s (default)");
+    }
     const char *key = json_string_value(json_object_get(p, "release_key"));
     printf("%-18s %s\n", "release key", key ? key : "none: nothing can be published yet");
     out_table(stdout, json_object_get(p, "hw_revisions"), class_columns, 0);

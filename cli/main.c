@@ -1,5 +1,6 @@
 /* surefoot: the command line. This file finds the command in the tables and writes the help. */
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +34,12 @@ static int is_single(const struct cli_group *group)
     return group->commands[0].name[0] == '\0';
 }
 
+/* A summary stands in lists as it is, and alone as a sentence. */
+static void put_sentence(FILE *to, const char *summary)
+{
+    fprintf(to, "%c%s.\n\n", toupper((unsigned char)summary[0]), summary + 1);
+}
+
 static void help_top(FILE *to)
 {
     fputs("Usage: surefoot COMMAND ...\n\n"
@@ -55,12 +62,13 @@ static void help_top(FILE *to)
 
 static void help_group(FILE *to, const struct cli_group *group)
 {
-    fprintf(to, "Usage: surefoot %s COMMAND ...\n\n%s.\n\nCommands:\n", group->name,
-            group->summary);
+    fprintf(to, "Usage: surefoot %s COMMAND ...\n\n", group->name);
+    put_sentence(to, group->summary);
+    fputs("Commands:\n", to);
     for (const struct cli_command *c = group->commands; c->name; c++) {
-        fprintf(to, "  %-10s %s\n", c->name, c->summary);
+        fprintf(to, "  %-12s %s\n", c->name, c->summary);
     }
-    fputs("\nExamples:\n", to);
+    fprintf(to, "\nsurefoot %s COMMAND --help tells more.\n\nExamples:\n", group->name);
     for (const struct cli_command *c = group->commands; c->name; c++) {
         fputs(c->examples, to);
     }
@@ -89,7 +97,7 @@ static void help_command(FILE *to, const struct cli_group *group, const struct c
                                              "the file that `surefoot login` wrote", 0, 0};
     fprintf(to, "Usage: surefoot %s%s%s [OPTIONS]%s%s\n\n", group->name, c->name[0] ? " " : "",
             c->name, c->operands[0] ? " " : "", c->operands);
-    fprintf(to, "%s.\n\n", c->summary);
+    put_sentence(to, c->summary);
     if (c->details) {
         fprintf(to, "%s\n", c->details);
     }

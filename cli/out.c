@@ -108,6 +108,15 @@ static void age_text(int64_t then_s, int64_t now_s, char out[CELL_MAX])
     snprintf(out, CELL_MAX, "%" PRId64 " %s ago", age_s / steps[i].unit_s, steps[i].unit);
 }
 
+static void time_text(int64_t then_s, char out[CELL_MAX])
+{
+    const time_t then = (time_t)then_s;
+    struct tm tm;
+    if (!gmtime_r(&then, &tm) || strftime(out, CELL_MAX, "%Y-%m-%d %H:%M:%SZ", &tm) == 0) {
+        snprintf(out, CELL_MAX, "-");
+    }
+}
+
 /* The texts of an array, with commas. */
 static void join_texts(const json_t *list, char out[CELL_MAX])
 {
@@ -126,10 +135,12 @@ static void cell(const json_t *row, const struct out_column *column, int64_t now
                  char out[CELL_MAX])
 {
     const json_t *v = look_up(row, column->key);
-    if (json_is_string(v)) {
+    if (json_is_string(v) && json_string_length(v) > 0) {
         out_clean(json_string_value(v), out, CELL_MAX);
     } else if (json_is_integer(v) && column->style == OUT_AGE) {
         age_text(json_integer_value(v), now_s, out);
+    } else if (json_is_integer(v) && column->style == OUT_TIME) {
+        time_text(json_integer_value(v), out);
     } else if (json_is_integer(v)) {
         snprintf(out, CELL_MAX, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
     } else if (json_is_array(v)) {

@@ -36,11 +36,11 @@ struct out_size {
 struct out_size out_size(uint64_t size_bytes);
 
 /* A column shows `key` of each object in `rows` ("a.b" looks inside); numbers, texts, booleans,
- * arrays of texts, and "-" for null or absent. The last one has no title. */
+ * arrays of texts, and "-" for null, "" or absent. The last one has no title. */
 struct out_column {
     const char *title;
     const char *key;
-    enum { OUT_PLAIN, OUT_AGE } style; /* OUT_AGE: Unix seconds as "5 min ago" */
+    enum { OUT_PLAIN, OUT_AGE, OUT_TIME } style; /* Unix seconds as "5 min ago", as UTC */
 };
 void out_table(FILE *to, const json_t *rows, const struct out_column *columns, int64_t now_s);
 

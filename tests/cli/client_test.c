@@ -286,10 +286,34 @@ static void a_list_of_several_pages_is_read_to_its_end(void **state)
     run_expect(r, 0, NULL);
     https_stop(&s);
     assert_non_null(strstr(s.request[1], "limit=200&after=a HTTP/1.1"));
-    assert_string_equal(
-        r->out, "DEVICE  PRODUCT  HW  STATE  VERSION  TARGET  PHASE  LAST ERROR  LAST SEEN\n"
-                "a       -        -   -      1.0.0    -       -      -           -\n"
-                "b?[2J   -        -   -      -        -       -      CRASHED     -\n");
+    assert_string_equal(r->out,
+                        "DEVICE  PRODUCT  HW  STATE  VERSION  TARGET  PHASE  OUTCOME  LAST SEEN\n"
+                        "a       -        -   -      1.0.0    -       -      -        -\n"
+                        "b?[2J   -        -   -      -        -       -      CRASHED  -\n");
+}
+
+static void a_history_says_each_thing_once(void **state)
+{
+    (void)state;
+    const struct https_answer script[] = {
+        {200, NULL,
+         "{\"items\":[{\"id\":1,\"time\":0,\"event\":\"enrolled\",\"release\":null,\"text\":\"\"},"
+         "{\"id\":2,\"time\":60,\"event\":\"offered\",\"release\":\"1.1.0\",\"text\":\"1.1.0\"},"
+         "{\"id\":3,\"time\":61,\"event\":\"failed\",\"release\":\"1.1.0\",\"error\":\"X\","
+         "\"meaning\":\"it broke\",\"text\":\"it broke\"},"
+         "{\"id\":4,\"time\":62,\"event\":\"failed\",\"release\":\"1.1.0\",\"error\":\"X\","
+         "\"meaning\":\"it broke\",\"text\":\"sensors\"}],\"next\":null}"}};
+    struct https s;
+    start(&s, script, 1);
+    struct run *r = run_surefoot("device", "history", "a", NULL);
+    run_expect(r, 0, NULL);
+    https_stop(&s);
+    assert_string_equal(r->out,
+                        "TIME                  EVENT     RELEASE  ERROR  DETAIL\n"
+                        "1970-01-01 00:00:00Z  enrolled  -        -      -\n"
+                        "1970-01-01 00:01:00Z  offered   1.1.0    -      -\n"
+                        "1970-01-01 00:01:01Z  failed    1.1.0    X      it broke\n"
+                        "1970-01-01 00:01:02Z  failed    1.1.0    X      it broke: sensors\n");
 }
 
 static void watch_prints_changes_until_every_device_runs_the_version(void **state)
@@ -307,9 +331,9 @@ static void watch_prints_changes_until_every_device_runs_the_version(void **stat
                                  "--timeout", "60", NULL);
     https_stop(&s);
     run_expect(r, 0, NULL);
-    assert_string_equal(r->out, "a: state -, version 1.0.0, target -, phase idle, last error -\n"
-                                "b: state -, version 1.1.0, target -, phase -, last error -\n"
-                                "a: state -, version 1.1.0, target -, phase trial, last error -\n");
+    assert_string_equal(r->out, "a: state -, version 1.0.0, target -, phase idle, outcome -\n"
+                                "b: state -, version 1.1.0, target -, phase -, outcome -\n"
+                                "a: state -, version 1.1.0, target -, phase trial, outcome -\n");
 }
 
 static void watch_ends_with_1_when_its_time_is_over(void **state)
@@ -344,6 +368,7 @@ int main(void)
         cmocka_unit_test(redirects_are_not_followed),
         cmocka_unit_test(names_are_escaped_in_paths_and_queries),
         cmocka_unit_test(a_list_of_several_pages_is_read_to_its_end),
+        cmocka_unit_test(a_history_says_each_thing_once),
         cmocka_unit_test(watch_prints_changes_until_every_device_runs_the_version),
         cmocka_unit_test(watch_ends_with_1_when_its_time_is_over),
     };
