@@ -414,6 +414,41 @@ static void no_flip_of_a_bit_changes_what_is_told(void **state)
     free(dump.data);
 }
 
+/* Cut to any number of pages (other lengths are refused), no item becomes another one; the values
+ * that are told lie within what is left. */
+static void a_cut_partition_tells_the_same_or_less(void **state)
+{
+    (void)state;
+    static struct items before;
+    static struct items after;
+    static uint8_t value[VALUE_MAX];
+    struct dump dump = load(SF_VECTORS "/nvs/many.bin");
+    walk(dump.data, dump.len, &before);
+    for (size_t len = 1; len < dump.len; len++) {
+        if (len % SF_NVS_PAGE_SIZE != 0) {
+            assert_int_equal(sf_nvs_walk(dump.data, len, collect, &after, NULL), SF_ERR_RANGE);
+            continue;
+        }
+        uint8_t *exact = malloc(len); /* the sanitizer sees any read beyond */
+        assert_non_null(exact);
+        memcpy(exact, dump.data, len);
+        walk(exact, len, &after);
+        assert_true(after.count <= before.count);
+        assert_true(len != SF_NVS_PAGE_SIZE || (after.count > 0 && after.count < before.count));
+        for (unsigned i = 0; i < after.count; i++) {
+            const struct sf_nvs_item *item = &after.item[i];
+            const struct sf_nvs_item *was = find(&before, item->ns, item->key);
+            assert_true(item->ns[0] == '\0' || was != NULL);
+            if (item->size_bytes != 0) {
+                assert_int_equal(sf_nvs_read(exact, len, item, value, sizeof(value)),
+                                 item->size_bytes);
+            }
+        }
+        free(exact);
+    }
+    free(dump.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,6 +462,7 @@ int main(void)
         cmocka_unit_test(tells_what_is_not_there_and_what_is_no_partition),
         cmocka_unit_test(a_visitor_can_stop_the_walk),
         cmocka_unit_test(no_flip_of_a_bit_changes_what_is_told),
+        cmocka_unit_test(a_cut_partition_tells_the_same_or_less),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,6 +61,30 @@ static void expect_shown(const char *id, const char *key, const char *value)
     json_decref(d);
 }
 
+/* How many devices the list has under a filter; `id` must be one of them unless it is NULL. */
+static size_t listed(const char *query, const char *id)
+{
+    char path[160];
+    long status = 0;
+    int found = id == NULL;
+    (void)snprintf(path, sizeof(path), "/api/v1/devices?limit=500&%s", query);
+    json_t *answer = api(&kit.daemon, "GET", path, NULL, &status);
+    if (status != 200) {
+        fail_msg("%s: %ld", query, status);
+    }
+    const json_t *items = json_object_get(answer, "items");
+    for (size_t i = 0; i < json_array_size(items); i++) {
+        const json_t *one = json_object_get(json_array_get(items, i), "id");
+        found = found || strcmp(json_string_value(one), id) == 0;
+    }
+    if (!found) {
+        fail_msg("%s is not listed under %s", id, query);
+    }
+    const size_t count = json_array_size(items);
+    json_decref(answer);
+    return count;
+}
+
 /* All events in one line, oldest first: "enrolled first_report offered". */
 static void history(const char *id, char *out, size_t size)
 {
@@ -385,6 +409,69 @@ static void jumps_over_the_counter_of_a_device_that_knows_more(void **state)
     assert_true(dev.status.counter > 1000);
 }
 
+static void lists_devices_by_product_version_state_and_prefix(void **state)
+{
+    (void)state;
+    struct kit_device dev;
+    const size_t before = listed("product=lamp&version=1.0.0", NULL);
+    enrolled("filter-a", &dev);
+    enrolled("filter-b", &dev);
+    order("filter-b", "revoke", NULL, 200);
+    kit_device(&kit, "filter-c", &v2, "7.7.7", &dev);
+    assert_int_equal(kit_enrol(&kit, &dev, kit.enrol_token), 204);
+    assert_int_equal(kit_checkin(&kit, &dev), 200);
+    assert_int_equal(listed("q=filter-", "filter-a"), 3);
+    assert_int_equal(listed("q=filter-&state=enrolled", "filter-c"), 2);
+    assert_int_equal(listed("q=filter-&state=revoked", "filter-b"), 1);
+    assert_int_equal(listed("q=filter-&state=quarantined", NULL), 0);
+    assert_int_equal(listed("product=lamp&version=7.7.7", "filter-c"), 1);
+    assert_int_equal(listed("product=lamp&version=1.0.0", "filter-a"), before + 2);
+    assert_int_equal(listed("product=lamp&version=1.0.0&state=enrolled&q=filter-", "filter-a"), 1);
+    assert_int_equal(listed("product=lamp&version=0.0.1", NULL), 0);
+    assert_int_equal(listed("product=lamp", "filter-a"), listed("", "filter-a"));
+    long status = 0;
+    json_decref(api(&kit.daemon, "GET", "/api/v1/devices?product=fridge", NULL, &status));
+    assert_int_equal(status, 404);
+}
+
+/* Every event once and in order, however small the pages are. */
+static void pages_through_the_whole_history_of_a_device(void **state)
+{
+    (void)state;
+    struct kit_device dev;
+    char whole[512];
+    char pages[512] = "";
+    enrolled("pages", &dev);
+    order("pages", "target", json_pack("{s:s}", "version", "1.1.0"), 200);
+    assert_int_equal(kit_checkin(&kit, &dev), 200);
+    order("pages", "target", json_pack("{s:s}", "version", "1.2.0"), 200);
+    assert_int_equal(kit_checkin(&kit, &dev), 200);
+    history("pages", whole, sizeof(whole));
+    json_int_t after = 0;
+    for (int more = 1; more;) {
+        char path[128];
+        long status = 0;
+        (void)snprintf(path, sizeof(path), "/api/v1/devices/pages/history?limit=2&after=%lld",
+                       (long long)after);
+        json_t *answer = api(&kit.daemon, "GET", path, NULL, &status);
+        assert_int_equal(status, 200);
+        size_t index;
+        const json_t *row;
+        json_array_foreach(json_object_get(answer, "items"), index, row)
+        {
+            assert_true(json_integer_value(json_object_get(row, "id")) > after);
+            after = json_integer_value(json_object_get(row, "id"));
+            const size_t len = strlen(pages);
+            (void)snprintf(pages + len, sizeof(pages) - len, "%s%s", len == 0 ? "" : " ",
+                           json_string_value(json_object_get(row, "event")));
+        }
+        more = json_is_integer(json_object_get(answer, "next"));
+        json_decref(answer);
+    }
+    assert_string_equal(pages, whole);
+    assert_non_null(strstr(whole, "enrolled first_report override_set offered"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +485,8 @@ int main(void)
         cmocka_unit_test(gives_no_release_to_another_hardware_revision),
         cmocka_unit_test(refuses_requests_that_are_no_checkin),
         cmocka_unit_test(jumps_over_the_counter_of_a_device_that_knows_more),
+        cmocka_unit_test(lists_devices_by_product_version_state_and_prefix),
+        cmocka_unit_test(pages_through_the_whole_history_of_a_device),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -3,7 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -67,6 +69,18 @@ static void refuses_uploads_that_are_no_image(void **state)
     }
 }
 
+static void refuses_an_image_of_an_unknown_chip(void **state)
+{
+    (void)state;
+    struct kit_image image;
+    kit_image(&kit, "0.0.5", &image);
+    image.bytes[12] = 0x99; /* chip_id of the header */
+    image.bytes[13] = 0x7f;
+    esp_image_reseal(image.bytes, image.len);
+    kit_image_seal(&image);
+    expect_upload(&image, 422, "not_an_image");
+}
+
 static void refuses_an_upload_under_another_name(void **state)
 {
     (void)state;
@@ -107,6 +121,76 @@ static void serves_an_upload_as_it_was_whole_and_in_ranges(void **state)
     assert_int_equal(r.status, 200);
     assert_int_equal(r.len, 0);
     reply_release(&r);
+}
+
+/* Runs curl(1) with `options` on the artifact: the HTTP status; the body goes to `body`. */
+static long run_curl(const char *options, const char *hex, uint8_t *body, size_t size, size_t *len)
+{
+    char command[1024];
+    char file[DAEMON_PATH + 16];
+    char said[16] = "";
+    (void)snprintf(file, sizeof(file), "%s/curl.out", kit.daemon.dir);
+    (void)unlink(file);
+    (void)snprintf(command, sizeof(command),
+                   "curl -sS --max-time 20 --noproxy '*' --cacert %s -o %s -w '%%{http_code}' %s "
+                   "https://localhost:%u/artifacts/%s",
+                   kit.daemon.ca, file, options, kit.daemon.port, hex);
+    FILE *curl = popen(command, "re"); /* NOLINT(cert-env33-c): a command of our own */
+    assert_non_null(curl);
+    assert_non_null(fgets(said, sizeof(said), curl));
+    assert_int_equal(pclose(curl), 0);
+    FILE *f = fopen(file, "re");
+    *len = f == NULL ? 0 : fread(body, 1, size, f);
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    return strtol(said, NULL, 10);
+}
+
+/* curl, which nobody here wrote, asks for every kind of range, and checks the certificate. */
+static void curl_gets_the_ranges_that_it_asks_for(void **state)
+{
+    (void)state;
+    struct kit_image image;
+    kit_image(&kit, "0.0.4", &image);
+    expect_upload(&image, 201, "");
+    char same[128];
+    char match[128];
+    (void)snprintf(same, sizeof(same), "-r 10-19 -H 'If-Range: \"%s\"'", image.hex);
+    (void)snprintf(match, sizeof(match), "-H 'If-None-Match: \"%s\"'", image.hex);
+    const struct {
+        const char *options;
+        long status;
+        size_t offset;
+        size_t len;
+    } rows[] = {
+        {"", 200, 0, image.len},
+        {"-r 0-0", 206, 0, 1},
+        {"-r 4096-", 206, 4096, image.len - 4096},
+        {"-r -100", 206, image.len - 100, 100},
+        {"-r -999999", 206, 0, image.len},
+        {"-r 8000-999999", 206, 8000, image.len - 8000},
+        {same, 206, 10, 10},
+        {"-r 10-19 -H 'If-Range: \"other\"'", 200, 0, image.len},
+        {"-r 10-19 -H 'If-Range: W/\"other\"'", 200, 0, image.len},
+        {"-r 0-1,4-5", 200, 0, image.len},
+        {"-r 999999-", 416, 0, 0},
+        {match, 304, 0, 0},
+        {"-I", 200, 0, 0},
+        {"-C 4096", 206, 4096, image.len - 4096},
+        {"--http1.0 -r 5-6", 206, 5, 2},
+        {"--tlsv1.2 --tls-max 1.2 -r 5-6", 206, 5, 2},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        static uint8_t body[2 * KIT_IMAGE_SIZE];
+        size_t len = 0;
+        const long status = run_curl(rows[i].options, image.hex, body, sizeof(body), &len);
+        const int head = strcmp(rows[i].options, "-I") == 0; /* the file has the headers */
+        if (status != rows[i].status || (!head && len != rows[i].len) ||
+            memcmp(body, image.bytes + rows[i].offset, rows[i].len) != 0) {
+            fail_msg("curl %s: %ld and %zu bytes", rows[i].options, status, len);
+        }
+    }
 }
 
 static void expect_publish(struct sf_manifest *m, const char *version, long status,
@@ -330,8 +414,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(refuses_uploads_that_are_no_image),
+        cmocka_unit_test(refuses_an_image_of_an_unknown_chip),
         cmocka_unit_test(refuses_an_upload_under_another_name),
         cmocka_unit_test(serves_an_upload_as_it_was_whole_and_in_ranges),
+        cmocka_unit_test(curl_gets_the_ranges_that_it_asks_for),
         cmocka_unit_test(refuses_images_that_the_product_cannot_run),
         cmocka_unit_test(refuses_an_image_larger_than_the_slot),
         cmocka_unit_test(refuses_manifests_that_do_not_fit),
