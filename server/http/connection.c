@@ -436,12 +436,14 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
     if (c->phase == PHASE_HANDSHAKE) {
         STATS_ADD(stats->handshakes_failed, 1);
         connection_free(c);
-    } else if (what & BEV_EVENT_EOF) {
+    } else if ((what & BEV_EVENT_EOF) && !(what & BEV_EVENT_WRITING)) {
         c->eof = 1;
         (void)bufferevent_disable(bev, EV_READ);
         (void)bufferevent_enable(bev, EV_WRITE); /* a client may close its half and wait */
         connection_advance(c);
     } else {
+        /* An end while writing is a reset: libevent calls it so since it forgives dirty ends. To go
+         * on would fail at once again, and again, until the deadline. */
         connection_free(c);
     }
 }

@@ -13,10 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/hex.h"
 #include "formats/err.h"
 #include "tests/server/http_kit.h"
@@ -485,6 +487,37 @@ static void counters_tell_what_happened(void **state)
     assert_int_equal(s.route[STATS_ROUTE_MAX][3], 2);
 }
 
+/* Sends a reset in place of an end. */
+static void client_reset(struct client *c)
+{
+    const struct linger now = {.l_onoff = 1};
+    assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+    client_close(c);
+}
+
+/* It must not hold its place, and keep a loop busy, until the deadline of the answer comes. */
+static void a_client_that_resets_while_it_is_answered_is_gone_at_once(void **state)
+{
+    struct kit *k = *state;
+    char first[1];
+    struct client c;
+    client_open(&c, k);
+    client_text(&c, "GET /file HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(SSL_read(c.ssl, first, sizeof(first)), 1);
+    client_reset(&c);
+    const int64_t until = clock_mono_ms() + 3000;
+    struct stats_snapshot s;
+    do {
+        struct reply r;
+        assert_int_equal(ask(k, "GET /hello HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n", &r),
+                         200);
+        reply_release(&r);
+        kit_snapshot(k, &s);
+    } while (s.exchanges > 0 && clock_mono_ms() < until);
+    assert_int_equal(s.exchanges, 0);
+    assert_int_equal(s.timeouts, 0);
+}
+
 static int set_up(void **state)
 {
     static struct kit kit;
@@ -524,6 +557,7 @@ int main(void)
         TEST(a_port_in_use_is_one_clear_sentence),
         TEST(bad_addresses_are_refused),
         TEST(counters_tell_what_happened),
+        TEST(a_client_that_resets_while_it_is_answered_is_gone_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
