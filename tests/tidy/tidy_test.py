@@ -119,6 +119,9 @@ class Tidy(unittest.TestCase):
         comment = "/* Returns SF_OK or SF_ERR_IO. */\n"
         self.write("formats/a.h", GUARD % (comment + "int sf_a(int b);"))
         self.refuses("results", "sf_a lacks warn_unused_result")
+        self.write("cli/b.h", GUARD % (comment + "int b_open(int c);"))
+        self.refuses("results", "b_open lacks warn_unused_result")
+        shutil.rmtree(os.path.join(self.root, "cli"))
         self.write("formats/a.h",
                    GUARD % (comment + "int sf_a(int b) __attribute__((warn_unused_result));"))
         self.accepts("results")
