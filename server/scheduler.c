@@ -1,7 +1,9 @@
 /* Invariants
  *  1. Each task does a bounded batch at a time, so the writer is never blocked for long.
  *  2. A failed task is logged and tried again at its next time; it never ends the server.
- *  3. Bytes of an artifact go after the database has forgotten them, never before. */
+ *  3. Bytes of an artifact go after the database has forgotten them, never before, and on the
+ *     writer's thread, where uploads are acknowledged: none can be in between.
+ *  4. Nothing is forgotten by its age while the clock may be wrong. */
 #include "server/scheduler.h"
 
 #include <pthread.h>
@@ -109,6 +111,29 @@ static int run_forget(struct store_tx *tx, void *arg)
     return store_artifact_remove(tx, row->id);
 }
 
+struct removal {
+    const struct scheduler_config *c;
+    const uint8_t *digest;
+};
+
+static int run_remove(struct store_tx *tx, void *arg)
+{
+    const struct removal *r = arg;
+    struct artifact row;
+    int err = store_artifact_find(store_tx_reader(tx), r->digest, &row);
+    if (err != SF_ERR_NOTFOUND) {
+        return err; /* SF_OK: uploaded again meanwhile */
+    }
+    err = artifacts_remove(r->c->artifacts, r->digest);
+    return err == SF_ERR_NOTFOUND ? SF_OK : err;
+}
+
+static int remove_bytes(const struct scheduler_config *c, const uint8_t *digest)
+{
+    struct removal removal = {c, digest};
+    return store_run(c->store, run_remove, &removal);
+}
+
 /* Uploads that no release came to name. */
 static void collect_unused(const struct scheduler_config *c, int64_t older_than)
 {
@@ -119,7 +144,7 @@ static void collect_unused(const struct scheduler_config *c, int64_t older_than)
         }
         int err = store_run(c->store, run_forget, &row);
         if (err == SF_OK) {
-            err = artifacts_remove(c->artifacts, row.digest);
+            err = remove_bytes(c, row.digest);
         }
         if (err != SF_OK && err != SF_ERR_NOTFOUND) {
             log_warn("an unused image cannot be removed", LOG_TEXT("error", sf_err_name(err)));
@@ -159,7 +184,7 @@ static void collect_strays(const struct scheduler_config *c, int64_t older_than)
         log_warn("the artifacts cannot be listed");
     }
     for (unsigned i = 0; i < s->count; i++) {
-        if (artifacts_remove(c->artifacts, s->digest[i]) < 0) {
+        if (remove_bytes(c, s->digest[i]) < 0) {
             log_warn("a stray file cannot be removed");
         }
     }
@@ -175,16 +200,63 @@ void scheduler_collect(const struct scheduler_config *c, int64_t now_unix_s)
 static const struct task {
     void (*run)(const struct scheduler_config *c, int64_t now_unix_s);
     int64_t every_ms;
+    int forgets; /* for good, by age */
 } tasks[] = {
-    {scheduler_expire, 60 * SECOND_MS},
-    {scheduler_prune, 3600 * SECOND_MS},
-    {scheduler_collect, 3600 * SECOND_MS},
-    {scheduler_renew_certificate, 21600 * SECOND_MS},
+    {scheduler_expire, 60 * SECOND_MS, 0},
+    {scheduler_prune, 3600 * SECOND_MS, 1},
+    {scheduler_collect, 3600 * SECOND_MS, 1},
+    {scheduler_renew_certificate, 21600 * SECOND_MS, 0},
 };
 enum { TASK_COUNT = sizeof(tasks) / sizeof(tasks[0]) };
 
+/* ---- the clock ---- */
+
+/* The last moment at which an earlier run of the server was up, or 0. The newest row is this run's
+ * own. */
+static int64_t last_up(const struct scheduler_config *c)
+{
+    enum { PAGE = 64 };
+    struct uptime_row row[PAGE];
+    int64_t after = 0;
+    int64_t last = 0;
+    int64_t newest = 0;
+    int count = PAGE;
+    while (count == PAGE) {
+        count = store_uptime_list(c->reader, after, row, PAGE);
+        for (int i = 0; i < count; i++) {
+            after = row[i].id;
+            last = newest;
+            newest = row[i].until_at;
+        }
+    }
+    return last;
+}
+
+void scheduler_clock_start(struct scheduler_clock *clock, const struct scheduler_config *c,
+                           int64_t now_unix_s, int64_t mono_ms)
+{
+    int64_t off = now_unix_s - last_up(c);
+    *clock =
+        (struct scheduler_clock){.offset_s = now_unix_s - mono_ms / SECOND_MS, .since_ms = mono_ms};
+    if (off >= 0 && off < CLOCK_OFF_DAYS * DAY_S) {
+        clock->since_ms -= CLOCK_STEADY_S * SECOND_MS;
+    }
+}
+
+int scheduler_clock_good(struct scheduler_clock *clock, int64_t now_unix_s, int64_t mono_ms)
+{
+    int64_t offset_s = now_unix_s - mono_ms / SECOND_MS;
+    int64_t step_s = offset_s - clock->offset_s;
+    clock->offset_s = offset_s;
+    if (step_s > CLOCK_STEP_S || step_s < -CLOCK_STEP_S) {
+        clock->since_ms = mono_ms;
+    }
+    return mono_ms - clock->since_ms >= CLOCK_STEADY_S * SECOND_MS;
+}
+
 struct scheduler {
     struct scheduler_config config;
+    struct scheduler_clock clock; /* the thread's */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -217,7 +289,11 @@ static void *loop(void *arg)
         if (!wait_until(s, s->due_ms[next])) {
             return NULL;
         }
-        tasks[next].run(&s->config, clock_unix_s());
+        int64_t now = clock_unix_s();
+        int good = scheduler_clock_good(&s->clock, now, clock_mono_ms());
+        if (good || !tasks[next].forgets) {
+            tasks[next].run(&s->config, now);
+        }
         s->due_ms[next] = clock_mono_ms() + tasks[next].every_ms;
     }
 }
@@ -229,6 +305,7 @@ struct scheduler *scheduler_start(const struct scheduler_config *config)
         return NULL;
     }
     s->config = *config;
+    scheduler_clock_start(&s->clock, config, clock_unix_s(), clock_mono_ms());
     for (unsigned i = 0; i < TASK_COUNT; i++) {
         s->due_ms[i] = clock_mono_ms() + FIRST_MS; /* also when restarts are frequent */
     }

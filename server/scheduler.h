@@ -33,6 +33,20 @@ struct scheduler *scheduler_start(const struct scheduler_config *config);
 /* Waits for the task that runs. NULL is fine. */
 void scheduler_stop(struct scheduler *s);
 
+/* Whether the wall clock may be used to forget things: a machine that comes up in 2106 for a minute,
+ * until its time service answers, must not lose its history. It may at once if an earlier run ended
+ * not long ago, and else, as after each jump, when it has run evenly for CLOCK_STEADY_S. */
+enum { CLOCK_OFF_DAYS = 30, CLOCK_STEADY_S = 7200, CLOCK_STEP_S = 600 };
+
+struct scheduler_clock {
+    int64_t offset_s; /* wall - monotonic, when last looked at */
+    int64_t since_ms; /* monotonic; it has not jumped since */
+};
+
+void scheduler_clock_start(struct scheduler_clock *clock, const struct scheduler_config *c,
+                           int64_t now_unix_s, int64_t mono_ms);
+int scheduler_clock_good(struct scheduler_clock *clock, int64_t now_unix_s, int64_t mono_ms);
+
 /* One pass of every task at `now`, for tests and for the thread itself. */
 void scheduler_renew_certificate(const struct scheduler_config *c, int64_t now_unix_s);
 void scheduler_expire(const struct scheduler_config *c, int64_t now_unix_s);

@@ -28,6 +28,9 @@ int refuse(struct refusal *why, int status, const char *code, const char *fmt, .
 
 void answer_refusal(struct exchange *x, const struct refusal *why)
 {
+    if (why->status == 503) {
+        answer_header(x, "Retry-After", "5");
+    }
     exchange_fail(x, why->status, why->code, "%s", why->message);
 }
 

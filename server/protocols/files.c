@@ -10,7 +10,10 @@
 #include "server/protocols/text.h"
 #include "server/protocols/upload.h"
 
-enum { ETAG_SIZE = ARTIFACT_HEX_SIZE + 2 };
+enum {
+    ETAG_SIZE = ARTIFACT_HEX_SIZE + 2,
+    FRESH_S = 86400, /* far from the age at which unused images are collected */
+};
 
 /* The route's digest, or -1 after answering `status`. */
 static int digest_of(struct exchange *x, int status, uint8_t digest[SF_SHA256_SIZE])
@@ -71,16 +74,37 @@ static json_t *artifact_json(const struct artifact *a)
                      a->created_by, "created", (json_int_t)a->created_at);
 }
 
+static int have_bytes(const struct protocols *p, const uint8_t digest[SF_SHA256_SIZE])
+{
+    int fd = -1;
+    uint64_t len = 0;
+    if (artifacts_read(p->artifacts, digest, &fd, &len) != SF_OK) {
+        return 0;
+    }
+    (void)close(fd);
+    return 1;
+}
+
+/* The collector of unused images removes bytes on this thread too: what is there now stays. */
 static int add_artifact(struct store_tx *tx, struct change *c)
 {
     struct artifact *row = c->data;
+    if (!have_bytes(c->p, row->digest)) {
+        return refuse(&c->why, 503, "store_unavailable",
+                      "the image was removed as unused a moment ago: upload it again");
+    }
     int err = store_artifact_add(tx, row);
-    return err == SF_ERR_EXISTS ? SF_OK : err;
+    return err == SF_ERR_EXISTS ? store_artifact_touch(tx, row->digest, c->now) : err;
 }
 
 static void answer_stored(struct change *c)
 {
     answer_json(c->x, 201, artifact_json(c->data));
+}
+
+static void answer_kept(struct change *c)
+{
+    answer_json(c->x, 200, artifact_json(c->data));
 }
 
 /* Printable ASCII of an app_desc field; other bytes become '?': the database keeps UTF-8. */
@@ -140,17 +164,6 @@ static int take_upload(struct exchange *x, const struct protocols *p, struct rel
     return err == SF_OK ? 0 : -1;
 }
 
-static int have_bytes(const struct protocols *p, const uint8_t digest[SF_SHA256_SIZE])
-{
-    int fd = -1;
-    uint64_t len = 0;
-    if (artifacts_read(p->artifacts, digest, &fd, &len) != SF_OK) {
-        return 0;
-    }
-    (void)close(fd);
-    return 1;
-}
-
 void handle_artifact_put(struct exchange *x, void *ctx)
 {
     struct protocols *p = ctx;
@@ -169,27 +182,30 @@ void handle_artifact_put(struct exchange *x, void *ctx)
         return;
     }
     int err = store_artifact_find(reader_of(x, p), image.digest, row);
-    if (err == SF_OK && have_bytes(p, image.digest)) {
-        answer_json(x, 200, artifact_json(row));
-        return;
-    }
     if (err != SF_OK && err != SF_ERR_NOTFOUND) {
         answer_store_error(x, err);
         return;
     }
-    if (take_upload(x, p, &image) != 0) {
+    int kept = err == SF_OK && have_bytes(p, image.digest);
+    if (kept && row->created_at <= p->now() && p->now() - row->created_at < FRESH_S) {
+        answer_json(x, 200, artifact_json(row));
+        return;
+    }
+    if (!kept && take_upload(x, p, &image) != 0) {
         return;
     }
     struct change *c = change_new(x, p, "artifact.upload", exchange_param(x, "sha256"));
     if (c == NULL) {
         return;
     }
-    memset(row, 0, sizeof(*row));
-    fill_row(row, &image, x);
+    if (!kept) {
+        memset(row, 0, sizeof(*row));
+        fill_row(row, &image, x);
+    }
     row->created_at = c->now;
     c->data = row;
     c->run = add_artifact;
-    c->answer = answer_stored;
+    c->answer = kept ? answer_kept : answer_stored;
     change_detail(c,
                   json_pack("{s:I, s:s}", "size", (json_int_t)row->size, "version", row->version));
     change_submit(c);

@@ -116,6 +116,17 @@ int store_artifact_add(struct store_tx *tx, struct artifact *row)
     return insert_row(tx, T_ARTIFACT, row);
 }
 
+int store_artifact_touch(struct store_tx *tx, const uint8_t digest[DIGEST_SIZE], int64_t now)
+{
+    struct artifact row;
+    int err = store_artifact_find(&tx->reader, digest, &row);
+    if (err < 0) {
+        return err;
+    }
+    row.created_at = now;
+    return update_row(tx, T_ARTIFACT, &row);
+}
+
 int store_artifact_remove(struct store_tx *tx, int64_t id)
 {
     struct artifact row;

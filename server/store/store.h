@@ -184,6 +184,9 @@ int store_artifact_list(struct store_reader *r, int64_t after, struct artifact *
 int store_artifact_unused(struct store_reader *r, int64_t older_than, struct artifact *out,
                           unsigned max) STORE_USE;
 int store_artifact_add(struct store_tx *tx, struct artifact *row) STORE_USE;
+/* Makes it as young as a new one: it was uploaded again. NOTFOUND. */
+int store_artifact_touch(struct store_tx *tx, const uint8_t digest[DIGEST_SIZE],
+                         int64_t now) STORE_USE;
 /* STATE if a manifest names it. The bytes are the caller's to remove after done(). */
 int store_artifact_remove(struct store_tx *tx, int64_t id) STORE_USE;
 

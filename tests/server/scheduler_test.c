@@ -151,6 +151,30 @@ static void collects_uploads_that_no_release_names(void **state)
     close_world(&w);
 }
 
+static int touch_row(struct store_tx *tx, void *arg)
+{
+    const struct artifact *row = arg;
+    return store_artifact_touch(tx, row->digest, row->created_at);
+}
+
+static void keeps_an_image_that_was_uploaded_again(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    int64_t now = clock_unix_s();
+    uint8_t digest[SF_SHA256_SIZE];
+    struct artifact row = {.size = 5, .chip_id = 5, .created_at = now};
+    store_bytes(&w, "again", &row, digest);
+    assert_int_equal(store_run(w.store, add_row, &row), SF_OK);
+    row.created_at = now + KEEP_UNUSED_ARTIFACTS_DAYS * DAY;
+    assert_int_equal(store_run(w.store, touch_row, &row), SF_OK);
+    scheduler_collect(&w.config, now + (KEEP_UNUSED_ARTIFACTS_DAYS + 1) * DAY);
+    assert_int_equal(stored(&w, digest), 1);
+    assert_int_equal(store_artifact_find(w.config.reader, digest, &row), SF_OK);
+    close_world(&w);
+}
+
 static int add_audit(struct store_tx *tx, void *arg)
 {
     const int64_t *at = arg;
@@ -177,6 +201,41 @@ static void forgets_what_its_retention_has_passed(void **state)
     close_world(&w);
 }
 
+static void forgets_nothing_while_the_clock_may_be_wrong(void **state)
+{
+    (void)state;
+    struct world w;
+    struct scheduler_clock clock;
+    const int64_t steady = CLOCK_STEADY_S;
+    open_world(&w);
+    int64_t now = clock_unix_s();
+    /* the first run ever: there is nothing to compare with */
+    scheduler_clock_start(&clock, &w.config, now, 0);
+    assert_int_equal(scheduler_clock_good(&clock, now + 60, 60000), 0);
+    assert_int_equal(scheduler_clock_good(&clock, now + steady, steady * 1000), 1);
+    /* it jumps, and jumps back */
+    assert_int_equal(scheduler_clock_good(&clock, INT64_C(4294967296), steady * 1000), 0);
+    assert_int_equal(scheduler_clock_good(&clock, now + 2 * steady, 2 * steady * 1000), 0);
+    assert_int_equal(scheduler_clock_good(&clock, now + 3 * steady, 3 * steady * 1000), 1);
+
+    /* a second run, soon after the first: at once, but not if the clock is elsewhere */
+    char error[512];
+    int err = SF_OK;
+    store_close(w.store);
+    const struct store_options options = {.backend = STORE_SQLITE, .readers = 1};
+    w.store = store_open(w.dir, &options, &err, error);
+    assert_non_null(w.store);
+    w.config.store = w.store;
+    w.config.reader = store_reader(w.store, 0);
+    scheduler_clock_start(&clock, &w.config, clock_unix_s(), 0);
+    assert_int_equal(scheduler_clock_good(&clock, clock_unix_s(), 0), 1);
+    scheduler_clock_start(&clock, &w.config, INT64_C(4294967296), 0);
+    assert_int_equal(scheduler_clock_good(&clock, INT64_C(4294967296), 0), 0);
+    scheduler_clock_start(&clock, &w.config, 1000, 0);
+    assert_int_equal(scheduler_clock_good(&clock, 1000, 0), 0);
+    close_world(&w);
+}
+
 static void stops_at_once_when_it_is_told(void **state)
 {
     (void)state;
@@ -196,7 +255,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(renews_the_certificate_before_it_ends_and_not_earlier),
         cmocka_unit_test(collects_uploads_that_no_release_names),
+        cmocka_unit_test(keeps_an_image_that_was_uploaded_again),
         cmocka_unit_test(forgets_what_its_retention_has_passed),
+        cmocka_unit_test(forgets_nothing_while_the_clock_may_be_wrong),
         cmocka_unit_test(stops_at_once_when_it_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
