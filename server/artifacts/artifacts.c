@@ -133,22 +133,31 @@ static int seal(const char *path)
     return err;
 }
 
+static int move_in(const char *path, const struct artifact_path *to)
+{
+    int err = seal(path);
+    if (err == SF_OK) {
+        err = make_folder(to->folder);
+    }
+    if (err == SF_OK && rename(path, to->file) != 0) {
+        err = disk_error(errno);
+    }
+    return err;
+}
+
 int artifacts_put(struct artifacts *a, const char *path, const uint8_t sha256[ARTIFACT_DIGEST_SIZE])
 {
     struct artifact_path to = {0};
     path_of(a, sha256, &to);
     struct stat st;
+    int err = SF_OK;
     if (stat(to.file, &st) == 0) {
-        /* As young as a new one, or the collector might take it before its release exists. */
+        /* As young as a new one, or the collector might take it before its release exists. Its name
+         * may not be on the disk yet: another put may be between its rename and its fsync. */
         (void)utimensat(AT_FDCWD, to.file, NULL, 0);
-        return unlink(path) == 0 ? SF_OK : disk_error(errno);
-    }
-    int err = seal(path);
-    if (err == SF_OK) {
-        err = make_folder(to.folder);
-    }
-    if (err == SF_OK && rename(path, to.file) != 0) {
-        err = disk_error(errno);
+        err = unlink(path) == 0 ? SF_OK : disk_error(errno);
+    } else {
+        err = move_in(path, &to);
     }
     if (err == SF_OK) {
         err = disk_sync_folder(to.folder);
