@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <openssl/crypto.h>
@@ -26,6 +27,7 @@
 
 enum {
     DRAIN_MS = 10000,
+    FILES_WANTED = 20064, /* two each for http's 10000 connections, and some besides */
     ERROR_SIZE = 512,
     LISTEN_SIZE = OPTIONS_ADDRESS_MAX + 16,
 };
@@ -261,7 +263,10 @@ static void stop(struct server *s)
 {
     atomic_store(&s->protocols.draining, 1);
     if (s->http != NULL && http_drain(s->http, DRAIN_MS) != 0) {
+        /* Their handlers may use anything at any moment, so nothing can be taken down under them.
+         * Nothing has to be: what was acknowledged is on the disk. */
         log_warn("requests were still running when the time to stop had come");
+        _Exit(EXIT_STOPPED);
     }
     scheduler_stop(s->scheduler);
     store_close(s->store); /* after it no job can answer any more */
@@ -304,6 +309,17 @@ static int block_signals(sigset_t *waited)
     return pthread_sigmask(SIG_BLOCK, waited, NULL);
 }
 
+/* The soft limit of many systems, 1024, would be 480 connections: a few idle clients. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= FILES_WANTED) {
+        return;
+    }
+    files.rlim_cur = files.rlim_max < FILES_WANTED ? files.rlim_max : FILES_WANTED;
+    (void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
 static int run(const struct options *options)
 {
     sigset_t waited;
@@ -311,6 +327,7 @@ static int run(const struct options *options)
         return EXIT_OTHER;
     }
     (void)umask(077);
+    raise_file_limit();
     struct server *s = calloc(1, sizeof(*s));
     if (s == NULL) {
         return EXIT_OTHER;
