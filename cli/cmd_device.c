@@ -1,7 +1,6 @@
 /* surefoot device: list, show, history, watch, target, approve, reject, revoke, clear-alarms. */
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 

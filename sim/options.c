@@ -37,7 +37,7 @@ static const char help_text[] =
     "  --until WHEN             converged (default): every device is at rest; forever;\n"
     "                           or a number of seconds\n"
     "  --timeout S              give up on converged after S seconds (default 600)\n"
-    "  --speed X                a device's clock runs X times as fast while it waits\n"
+    "  --speed X                a device's clock runs X times as fast while it waits (1)\n"
     "  --interval S             check in every S seconds until the server says otherwise\n"
     "  --trial S                deadline of a trial (default 1800)\n"
     "  --ramp S                 switch the devices on within S seconds (default N / 200)\n"
@@ -71,6 +71,8 @@ struct parser {
     const char *status_key;
     const char *token_file;
 };
+
+enum { CACERT_LINES_MAX = 100000 }; /* the system's bundle has 3,500 */
 
 static int fail(struct parser *p, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -111,7 +113,7 @@ static int load_key(struct parser *p, const char *option, const char *text,
         memcpy(out, key.public_key.xy, SF_P256_KEY_SIZE);
     } else {
         fail(p, err, "%s: cannot read a P-256 public key from '%s': %s", option, text,
-             sf_err_str(err));
+             err == SF_ERR_IO ? strerrordesc_np(errno) : sf_err_str(err));
     }
     p256_key_release(&key);
     return err;
@@ -136,6 +138,31 @@ static int load_token(struct parser *p)
                     p->token_file);
     }
     return SF_OK;
+}
+
+/* libcurl says no more of a bad file than that it did not connect. */
+static int check_cacert(struct parser *p)
+{
+    static const char begin[] = "-----BEGIN CERTIFICATE-----";
+    char line[256];
+    int found = 0;
+    const char *path = p->out->cacert;
+    FILE *file = path ? fopen(path, "re") : NULL;
+    if (!path) {
+        return SF_OK;
+    }
+    if (!file) {
+        return fail(p, SF_ERR_IO, "--cacert: cannot open '%s': %s", path, strerrordesc_np(errno));
+    }
+    for (unsigned i = 0; i < CACERT_LINES_MAX && !found; i++) {
+        if (!fgets(line, sizeof(line), file)) {
+            break;
+        }
+        found = strncmp(line, begin, sizeof(begin) - 1) == 0;
+    }
+    fclose(file);
+    return found ? SF_OK
+                 : fail(p, SF_ERR_FORMAT, "--cacert: '%s' holds no certificate in PEM", path);
 }
 
 /* ---- the table ---- */
@@ -373,6 +400,9 @@ static int check_run(struct parser *p)
     }
     if (!o->has_ramp) {
         o->ramp_ms = o->devices * 5;
+    }
+    if (err == SF_OK) {
+        err = check_cacert(p);
     }
     return err < 0 ? err : load_token(p);
 }

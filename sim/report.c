@@ -31,6 +31,10 @@ static void unfinished(const struct fleet_device *d, char out[REPORT_OUTCOME_SIZ
     }
     struct sf_engine_view view = sf_engine_view(&d->esp.engine);
     int err = view.last_error < 0 ? view.last_error : d->last_net_error;
+    if (err == SF_ERR_UNAUTHORIZED && d->requests_answered == 0) { /* no request was made */
+        snprintf(out, REPORT_OUTCOME_SIZE, "not enrolled, and no --enrol-token-file was given");
+        return;
+    }
     const char *what = d->requests_answered == 0     ? "never reached the server"
                        : view.checkins_answered == 0 ? "no check-in answered since its last boot"
                        : view.phase == SF_PHASE_IDLE ? "not at rest"

@@ -113,6 +113,10 @@ static void bad_input_is_refused_in_one_sentence(void **state)
     assert_refused(PARSE(&o, e, GOOD_RUN, "more"), e, "unexpected argument 'more'");
     assert_refused(PARSE(&o, e, GOOD_RUN, "--until", "soon"), e, "converged");
     assert_refused(PARSE(&o, e, GOOD_RUN, "--status-key", "/nonexistent"), e, "/nonexistent");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "--status-key", "/"), e, "Is a directory");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "--cacert", "/nonexistent"), e, "No such file");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "--cacert", "/dev/null"), e, "no certificate");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "--cacert", "/"), e, "no certificate");
     assert_refused(PARSE(&o, e, GOOD_RUN, "--hw-revision", "a text that is too long"), e,
                    "15 characters");
     assert_refused(PARSE(&o, e, "make-flash", "--firmware", "a"), e, "--output");
