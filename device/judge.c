@@ -104,7 +104,6 @@ static int accept(struct sf_core *c)
     c->answered++;
     c->answered_ms = c->now_ms;
     c->contact_fails = 0;
-    c->ask_fails = 0;
     c->interval_s =
         status->next_checkin_s == 0 ? 0 : sf_pace_interval_bound_s(status->next_checkin_s);
     c->signed_time = status->time > c->signed_time ? status->time : c->signed_time;

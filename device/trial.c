@@ -290,6 +290,9 @@ enum sf_event sf_trial_start(struct sf_core *c)
     (void)sf_core_note(c, sf_record_save(c->config->store, SF_RECORD_BOOT, &c->boot));
     (void)sf_core_note(c, crypto->random(crypto->ctx, c->boot_id, sizeof(c->boot_id)));
     (void)sf_core_note(c, settle(c));
+    if (!runs_here(c->config, &c->trial)) {
+        c->trial.open = 0; /* even where that could not be recorded: this image is on no trial */
+    }
     remember_failed_image(c);
     (void)sf_core_note(c, sf_exchange_identity(c));
     return SF_EVENT_OK;
@@ -375,7 +378,8 @@ int sf_trial_wait(struct sf_core *c)
     if (all_passed(c) && c->answered > 0) { /* everything is there but confirming failed */
         at = c->now_ms + CONFIRM_RETRY_MS;
     }
-    c->wait_until_ms = at < end ? at : end;
+    /* Once otadata says VALID the deadline has no say: only the bookkeeping is tried again. */
+    c->wait_until_ms = at < end || c->running_state == SF_OTA_VALID ? at : end;
     return SF_OK;
 }
 
