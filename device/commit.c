@@ -49,6 +49,19 @@ static int erase_sector(const struct sf_config *config, unsigned sector)
     return f->erase(f->ctx, address, SF_OTADATA_SECTOR_SIZE) == SF_OK ? SF_OK : SF_ERR_FLASH_ERASE;
 }
 
+/* An erase that did nothing would have whoever plans by what is there plan it for ever. */
+static int check_blank(const struct sf_config *config, unsigned sector)
+{
+    struct sf_otadata_entry entry[2];
+    const int err = sf_commit_read(config, entry);
+    if (err != SF_OK) {
+        return err;
+    }
+    const struct sf_otadata_entry *e = &entry[sector];
+    return e->ota_seq != SF_OTA_SEQ_EMPTY && e->crc == sf_otadata_crc(e->ota_seq) ? SF_ERR_READ_BACK
+                                                                                  : SF_OK;
+}
+
 static int write_entry(const struct sf_config *config, unsigned sector,
                        const struct sf_otadata_entry *entry)
 {
@@ -57,8 +70,8 @@ static int write_entry(const struct sf_config *config, unsigned sector,
 
     sf_otadata_encode(entry, bytes);
     int err = erase_sector(config, sector);
-    if (err != SF_OK) {
-        return err;
+    if (err != SF_OK || entry->ota_seq == SF_OTA_SEQ_EMPTY) {
+        return err == SF_OK ? check_blank(config, sector) : err;
     }
     if (config->flash->write_size > HALF) { /* the flash programs all 32 bytes as one */
         err = program(config, address, bytes, sizeof(bytes));
@@ -111,7 +124,7 @@ uint32_t sf_commit_running_state(const struct sf_config *config,
 }
 
 /* The slot for the next update: the next one behind the running slot. A factory image that runs
- * beside a slot that otadata names leaves that one alone, if there is another. */
+ * although otadata names a slot does so because that one does not boot: nothing is lost there. */
 int sf_commit_target(const struct sf_config *config)
 {
     struct sf_otadata_entry entry[2];
@@ -124,13 +137,45 @@ int sf_commit_target(const struct sf_config *config)
     }
     const int err = sf_commit_read(config, entry);
     const int active = err == SF_OK ? sf_otadata_active(entry) : -1;
-    return active < 0 ? 0 : (int)((sf_otadata_slot(&entry[active], count) + 1) % count);
+    return active < 0 ? 0 : (int)sf_otadata_slot(&entry[active], count);
 }
 
 struct plan {
     struct sf_otadata_switch change;
-    int is_repair; /* names the running slot first; plan again after it */
+    int is_repair; /* puts otadata in order first; plan again after it */
 };
+
+static int plan_repair(struct plan *out, int sector, const struct sf_otadata_entry *entry)
+{
+    out->is_repair = 1;
+    out->change = (struct sf_otadata_switch){.sector = (unsigned)sector, .entry = *entry};
+    return SF_OK;
+}
+
+/* ota_seq is at its end: the running slot gets a first one beside the entry that has the last, and
+ * then that one goes. */
+static int plan_first_seq(const struct sf_config *config, const struct sf_otadata_entry entry[2],
+                          int last, struct plan *out)
+{
+    const int is_there = names(config, &entry[1 - last], config->running_slot);
+    const struct sf_otadata_entry first =
+        is_there ? sf_otadata_make(SF_OTA_SEQ_EMPTY, SF_OTA_UNDEFINED)
+                 : sf_otadata_make((uint32_t)config->running_slot + 1, SF_OTA_UNDEFINED);
+    return plan_repair(out, is_there ? last : 1 - last, &first);
+}
+
+/* The valid entry that names the running slot, of two the active one; -1 if there is none. */
+static int entry_of_running(const struct sf_config *config, const struct sf_otadata_entry entry[2])
+{
+    const int active = sf_otadata_active(entry);
+    int found = -1;
+    for (int i = 0; i < 2; i++) {
+        if (names(config, &entry[i], config->running_slot) && (found < 0 || i == active)) {
+            found = i;
+        }
+    }
+    return found;
+}
 
 /* What to write so that `target` boots next and the running slot stays the way back. Entry `keep`,
  * which names the running slot, stays; the other one is worth nothing beside it, even if it is the
@@ -139,28 +184,30 @@ static int plan_switch(const struct sf_config *config, unsigned target, struct p
 {
     const struct sf_otadata_entry blank = sf_otadata_make(SF_OTA_SEQ_EMPTY, SF_OTA_UNDEFINED);
     struct sf_otadata_entry entry[2];
-    const int err = sf_commit_read(config, entry);
+    int err = sf_commit_read(config, entry);
     if (err != SF_OK) {
         return err;
     }
-    const int active = sf_otadata_active(entry);
-    int keep = -1;
-    for (int i = 0; i < 2; i++) {
-        if (names(config, &entry[i], config->running_slot) && (keep < 0 || i == active)) {
-            keep = i;
-        }
-    }
+    const int keep = entry_of_running(config, entry);
     out->is_repair = 0;
-    if (keep >= 0) {
-        entry[1 - keep] = blank;
-    } else if (config->running_slot >= 0) {
+    if (keep < 0 && config->running_slot >= 0) {
         out->is_repair = 1;
         return sf_otadata_plan_switch(entry, (unsigned)config->running_slot, config->slot_count,
                                       SF_OTA_UNDEFINED, &out->change);
-    } else if (active >= 0 && names(config, &entry[active], (int)target)) {
-        entry[active] = blank;
     }
-    return sf_otadata_plan_switch(entry, target, config->slot_count, SF_OTA_NEW, &out->change);
+    const struct sf_otadata_entry found[2] = {entry[0], entry[1]};
+    if (keep >= 0) {
+        entry[1 - keep] = blank;
+    }
+    err = sf_otadata_plan_switch(entry, target, config->slot_count, SF_OTA_NEW, &out->change);
+    if (err == SF_ERR_RANGE && keep >= 0) {
+        return plan_first_seq(config, found, keep, out);
+    }
+    if (err == SF_OK && found[out->change.sector].ota_seq == out->change.entry.ota_seq) {
+        /* of an attempt before: the trial record is to be told by its own entry */
+        return plan_repair(out, (int)out->change.sector, &blank);
+    }
+    return err;
 }
 
 static int arm_trial(struct sf_core *c, uint32_t ota_seq)
@@ -250,6 +297,7 @@ enum sf_event sf_commit_step(struct sf_core *c)
         if (event != SF_EVENT_NONE) {
             return event;
         }
+        err = sf_commit_hold(c->config, c->deploy.slot); /* the slot may have been held already */
         break;
     }
     case FLOOR:
@@ -322,7 +370,9 @@ int sf_commit_mark_valid(const struct sf_config *config)
 }
 
 /* SF_BACK_INVALIDATE is what ESP-IDF's esp_ota_mark_app_invalid_rollback does. SF_BACK_SWITCH does
- * not rely on the bootloader heeding the state: it makes the other slot the newer one. */
+ * not rely on the bootloader heeding the state: it takes the live entry away. Neither touches the
+ * other entry, which leads back, so a cut loses nothing. On the way to the factory image it goes
+ * first, because the bootloader would look for an image from where it points. */
 int sf_commit_go_back(const struct sf_config *config, enum sf_back how)
 {
     struct sf_otadata_entry entry[2];
@@ -334,17 +384,59 @@ int sf_commit_go_back(const struct sf_config *config, enum sf_back how)
     if (way == NO_WAY) {
         return SF_ERR_ROLLBACK_FAILED;
     }
-    if (how == SF_BACK_INVALIDATE) {
-        const struct sf_otadata_entry invalid =
-            sf_otadata_make(entry[live].ota_seq, SF_OTA_INVALID);
-        return write_entry(config, (unsigned)live, &invalid);
-    }
-    if (way == SF_BOOT_FACTORY) { /* it boots when neither entry is left; the live one goes last */
+    if (way == SF_BOOT_FACTORY && sf_otadata_valid(&entry[1 - live])) {
         const int err = erase_sector(config, (unsigned)(1 - live));
-        return err == SF_OK ? erase_sector(config, (unsigned)live) : err;
+        if (err != SF_OK) {
+            return err;
+        }
     }
-    struct sf_otadata_switch change;
-    const int err =
-        sf_otadata_plan_switch(entry, (unsigned)way, config->slot_count, SF_OTA_VALID, &change);
-    return err == SF_OK ? write_entry(config, change.sector, &change.entry) : err;
+    const struct sf_otadata_entry gone = how == SF_BACK_INVALIDATE
+                                             ? sf_otadata_make(entry[live].ota_seq, SF_OTA_INVALID)
+                                             : sf_otadata_make(SF_OTA_SEQ_EMPTY, SF_OTA_UNDEFINED);
+    return write_entry(config, (unsigned)live, &gone);
+}
+
+/* One change that makes otadata name what runs rather than `target`, or nothing where it does so.
+ * What it names instead does not boot, so its entry is worth nothing. */
+static int plan_hold(const struct sf_config *config, unsigned target, struct plan *out)
+{
+    const struct sf_otadata_entry blank = sf_otadata_make(SF_OTA_SEQ_EMPTY, SF_OTA_UNDEFINED);
+    struct sf_otadata_entry entry[2];
+    int err = sf_commit_read(config, entry);
+    out->is_repair = 0;
+    if (err != SF_OK || sf_commit_runs_boot_slot(config, entry)) {
+        return err;
+    }
+    const int active = sf_otadata_active(entry);
+    if (config->running_slot == SF_BOOT_FACTORY) {
+        const int other_boots =
+            active < 0 ||
+            (!names(config, &entry[active], (int)target) &&
+             bootable(config, (int)sf_otadata_slot(&entry[active], config->slot_count)));
+        return other_boots ? SF_OK : plan_repair(out, active, &blank);
+    }
+    if (entry_of_running(config, entry) < 0) {
+        err = sf_otadata_plan_switch(entry, (unsigned)config->running_slot, config->slot_count,
+                                     SF_OTA_UNDEFINED, &out->change);
+        out->is_repair = err == SF_OK;
+        if (err != SF_ERR_RANGE) {
+            return err;
+        }
+    }
+    return plan_repair(out, active, &blank);
+}
+
+/* Else a reset between the last sector and the commit would boot an image that nobody committed, by
+ * an entry that says VALID. Ends, because every change is read back. */
+int sf_commit_hold(const struct sf_config *config, unsigned target)
+{
+    struct plan plan;
+    int err = SF_OK;
+    do {
+        err = plan_hold(config, target, &plan);
+        if (err == SF_OK && plan.is_repair) {
+            err = write_entry(config, plan.change.sector, &plan.change.entry);
+        }
+    } while (err == SF_OK && plan.is_repair);
+    return err;
 }

@@ -28,13 +28,13 @@
  *
  * Invariants
  *  1. The running slot is never written.
- *  2. otadata changes in one file (device/commit.c), only after the image read back from flash
- *     hashed to the digest that manifest and status both name.
+ *  2. otadata changes in one file (device/commit.c), and names another slot only after the image
+ *     read back from flash hashed to the digest that manifest and status both name.
  *  3. Confirm needs running slot == boot slot, an open trial, every self-test passed and a
  *     check-in answered in this boot.
  *  4. Any error leaves the engine able to start over without a reboot.
  *  5. No call takes longer than one sector erase plus one sector program, but for
- *     sf_platform.slot_bootable.
+ *     sf_platform.slot_bootable and for where otadata has to be put in order first.
  *  6. Nothing here allocates. All memory is struct sf_engine and the caller's buffer of one flash
  *     sector; both stay valid until the engine is no longer used.
  *

@@ -11,7 +11,6 @@
 enum {
     CHUNK = 128, /* read back in pieces this large */
     IMAGE_PAD = 16,
-    TAIL_MAX = 64,          /* what may follow the segments: padding, checksum, hash */
     SIGNATURE_BLOCK = 1216, /* Secure Boot V2: block, its crc at 1196 */
     SIGNATURE_CRC_AT = 1196,
     SIGNATURE_MAGIC = 0xe7,
@@ -23,6 +22,12 @@ const struct sf_slot_map *sf_install_map(const struct sf_config *config, int slo
         return config->factory.size != 0 ? &config->factory : NULL;
     }
     return slot >= 0 && slot < (int)config->slot_count ? &config->slot[slot] : NULL;
+}
+
+/* What of a slot can be erased without touching what lies behind it. */
+static uint32_t whole_sectors(uint32_t size)
+{
+    return size - size % SF_SECTOR_SIZE;
 }
 
 static int flash_read(const struct sf_core *c, uint32_t address, void *out, size_t len)
@@ -102,25 +107,30 @@ int sf_install_length(const struct sf_core *c, int slot, uint32_t *length_out)
     uint32_t at = SF_IMAGE_HEADER_SIZE;
     for (unsigned i = 0; i < s->judge.head.header.segment_count; i++) {
         uint8_t h[SF_IMAGE_SEGMENT_HEADER_SIZE];
+        if (map->size - at < sizeof(h)) {
+            return SF_ERR_SEGMENTS;
+        }
         err = flash_read(c, map->offset + at, h, sizeof(h));
         if (err != SF_OK) {
             return err;
         }
         const uint32_t len =
             (uint32_t)h[4] | (uint32_t)h[5] << 8 | (uint32_t)h[6] << 16 | (uint32_t)h[7] << 24;
-        if (len > map->size - at - sizeof(h) - TAIL_MAX) {
+        at += (uint32_t)sizeof(h);
+        if (len > map->size - at) {
             return SF_ERR_SEGMENTS;
         }
-        at += (uint32_t)sizeof(h) + len;
-        if (at > map->size - 2U * TAIL_MAX) {
-            return SF_ERR_SEGMENTS;
-        }
+        at += len;
     }
-    at += IMAGE_PAD - at % IMAGE_PAD; /* zeros and the checksum byte */
-    at += s->judge.head.header.hash_appended ? SF_SHA256_SIZE : 0;
+    uint32_t tail = IMAGE_PAD - at % IMAGE_PAD; /* zeros and the checksum byte */
+    tail += s->judge.head.header.hash_appended ? SF_SHA256_SIZE : 0;
+    if (tail > map->size - at) {
+        return SF_ERR_SEGMENTS;
+    }
+    at += tail;
     *length_out = at;
     const uint32_t padded = (at + SF_SECTOR_SIZE - 1) / SF_SECTOR_SIZE * SF_SECTOR_SIZE;
-    if (padded + SF_SECTOR_SIZE <= map->size && has_signature(c, map->offset + padded)) {
+    if (padded <= map->size - SF_SECTOR_SIZE && has_signature(c, map->offset + padded)) {
         *length_out = padded + SF_SECTOR_SIZE;
     }
     return SF_OK;
@@ -266,11 +276,15 @@ int sf_install_sector(struct sf_core *c, uint32_t offset, uint32_t len)
 {
     const struct sf_slot_map *map = sf_install_map(c->config, c->deploy.slot);
     if (map == NULL || c->deploy.slot == sf_wire_slot(c->config->running_slot) ||
-        offset % SF_SECTOR_SIZE != 0 || len > SF_SECTOR_SIZE || offset + len > map->size) {
+        offset % SF_SECTOR_SIZE != 0 || len > SF_SECTOR_SIZE ||
+        offset >= whole_sectors(map->size)) {
         return SF_ERR_INTERNAL;
     }
     if (!c->deploy.erased) {
-        const int err = forget_slot(c);
+        int err = forget_slot(c);
+        if (err == SF_OK) {
+            err = sf_commit_hold(c->config, c->deploy.slot);
+        }
         if (err != SF_OK) {
             return err;
         }
@@ -318,7 +332,7 @@ static int gate_slot(struct sf_core *c)
     if (c->deploy.image_size < SF_IMAGE_HEAD_SIZE) {
         return SF_ERR_IMAGE_SIZE;
     }
-    if (c->deploy.image_size > map->size) {
+    if (c->deploy.image_size > whole_sectors(map->size)) {
         return SF_ERR_NOSPC;
     }
     if (config->platform->may_update_now != NULL &&
@@ -377,8 +391,11 @@ enum sf_event sf_install_hash(struct sf_core *c)
         c->held.complete = 0;
         c->held.bytes = 0;
         c->offset = 0;
-        (void)sf_core_note(c, SF_ERR_DIGEST);
-        return remembered && c->deploy.kind == SF_TRIAL_INSTALL ? SF_EVENT_LOST : SF_EVENT_FAILED;
+        /* Else the records would have the gate find it there again, and again. */
+        const int err = forget_slot(c);
+        (void)sf_core_note(c, err == SF_OK ? SF_ERR_DIGEST : err);
+        return err == SF_OK && remembered && c->deploy.kind == SF_TRIAL_INSTALL ? SF_EVENT_LOST
+                                                                                : SF_EVENT_FAILED;
     }
     c->held.complete = 1;
     c->held.bytes = c->deploy.image_size;
