@@ -33,7 +33,7 @@ struct scheduler *scheduler_start(const struct scheduler_config *config);
 /* Waits for the task that runs. NULL is fine. */
 void scheduler_stop(struct scheduler *s);
 
-/* Whether the wall clock may be used to forget things: a machine that comes up in 2106 for a minute,
+/* Whether the wall clock may be used to forget things: a machine that is in 2106 for a minute,
  * until its time service answers, must not lose its history. It may at once if an earlier run ended
  * not long ago, and else, as after each jump, when it has run evenly for CLOCK_STEADY_S. */
 enum { CLOCK_OFF_DAYS = 30, CLOCK_STEADY_S = 7200, CLOCK_STEP_S = 600 };

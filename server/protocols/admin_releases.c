@@ -178,6 +178,7 @@ struct publication {
     struct part part[MANIFESTS_MAX];
     size_t part_count;
     struct release release;
+    struct product now; /* the product when the writer decides */
 };
 
 static void read_parts(struct request *r, struct publication *pub)
@@ -357,10 +358,30 @@ static int add_part(struct store_tx *tx, const struct publication *pub, const st
     return err;
 }
 
+/* The envelopes were verified with the key that the product had then. */
+static int same_key(struct store_reader *r, struct publication *pub, struct refusal *why)
+{
+    int err = store_product_get(r, pub->product->id, &pub->now);
+    if (err != SF_OK) {
+        return err;
+    }
+    if (memcmp(pub->now.release_key, pub->product->release_key, SF_P256_KEY_SIZE) != 0) {
+        return refuse(why, 409, "key_changed",
+                      "the release key of product '%s' was changed meanwhile: publish again",
+                      pub->now.name);
+    }
+    pub->product = &pub->now;
+    return SF_OK;
+}
+
 static int publish(struct store_tx *tx, struct change *c)
 {
     struct publication *pub = c->data;
     struct store_reader *r = store_tx_reader(tx);
+    int same = same_key(r, pub, &c->why);
+    if (same != SF_OK) {
+        return same;
+    }
     for (size_t i = 0; i < pub->part_count; i++) {
         int err = check_part(r, pub, &pub->part[i], &c->why);
         if (err != SF_OK) {

@@ -32,7 +32,10 @@ static int run_job(struct store *s, struct store_job *job)
     }
     if (b->in_transaction(conn)) {
         int undone = b->rollback_to(conn);
-        err = undone < 0 ? undone : err;
+        if (undone < 0) { /* half a job must not be committed: the whole batch goes */
+            b->rollback(conn);
+            err = undone;
+        }
     }
     return err;
 }
