@@ -1,5 +1,6 @@
 /* surefoot product: create, list, show, set, enrol-token, target. */
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -189,8 +190,16 @@ static int call_once(const struct cli_args *args, const char *method,
 /* ---- tokens ---- */
 
 /* A token is shown once: its file must be writable before it is made. */
-static int check_free(const char *path)
+static int check_place(const char *path)
 {
+    char folder[512] = ".";
+    const char *slash = strrchr(path, '/');
+    if (slash) {
+        snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    }
+    if (access(folder, W_OK | X_OK) != 0) {
+        return cli_fail(CLI_LOCAL, "cannot write '%s': %s", path, strerrordesc_np(errno));
+    }
     if (access(path, F_OK) == 0) {
         return cli_fail(CLI_LOCAL,
                         "'%s' is there already and is not overwritten; move it away or "
@@ -216,6 +225,9 @@ static int save_token(json_t *answer, const char *field, const char *path)
                  path);
         json_object_del(answer, field);
         json_object_set_new(answer, "enrol_token_file", out_json_path(path));
+    } else {
+        cli_note("surefoot: note: the server did it, but the token is lost: make another with "
+                 "`surefoot product enrol-token`");
     }
     return status;
 }
@@ -255,7 +267,7 @@ static int run_create(const struct cli_args *args)
     json_t *body = json_object();
     json_t *answer = NULL;
     int status = make_create_body(args, body);
-    status = status == CLI_OK ? check_free(token_path) : status;
+    status = status == CLI_OK ? check_place(token_path) : status;
     if (status == CLI_OK) {
         const struct client_path path = client_path("products", NULL, NULL, NULL);
         status = call_once(args, "POST", &path, body, &answer);
@@ -343,7 +355,7 @@ static int run_enrol_token(const struct cli_args *args)
     if (status == CLI_OK && cli_given(args, T_DAYS)) {
         json_object_set_new(body, "days", json_integer((json_int_t)days));
     }
-    status = status == CLI_OK ? check_free(token_path) : status;
+    status = status == CLI_OK ? check_place(token_path) : status;
     if (status == CLI_OK) {
         const struct client_path path =
             client_path("products", args->operand[0], "enrol-tokens", NULL);

@@ -198,6 +198,10 @@ static void settings_of_a_product_are_changed_and_revisions_added(void **state)
     assert_int_equal(json_array_size(json_object_get(product, "hw_revisions")), 3);
     assert_int_equal(json_integer_value(json_object_get(product, "checkin_interval_s")), 900);
     json_decref(product);
+    run_expect(run_surefoot("product", "enrol-token", "lamp", "-o", run_path("no/token"), NULL), 4,
+               "No such file");
+    run_expect(run_surefoot("product", "enrol-token", "lamp", "-o", "/dev/full", NULL), 4,
+               "is there already");
     run_expect(run_surefoot("product", "enrol-token", "lamp", "--days", "30", "-o",
                             run_path("second.token"), NULL),
                0, "enrolment token, mode 0600");
