@@ -40,6 +40,20 @@ static void refuse_cbor(struct exchange *x, const char *what, int err, const str
                   diag->why == NULL ? "" : diag->why);
 }
 
+/* 1 if the device may change the database now, 0 after answering 429. */
+static int may_change(struct exchange *x, struct protocols *p, int64_t device_row, int64_t now)
+{
+    const uint32_t wait_s = limit_take(&p->changes, device_row, now);
+    if (wait_s == 0) {
+        return 1;
+    }
+    const char *text = arena_printf(x->arena, "%u", (unsigned)wait_s);
+    answer_header(x, "Retry-After", text == NULL ? "60" : text);
+    exchange_fail(x, 429, "too_many_changes",
+                  "this device reports changes too often: it may again in %u s", (unsigned)wait_s);
+    return 0;
+}
+
 static void decide(struct checkin *c, const struct device_view *view)
 {
     uint32_t random = 0;
@@ -192,6 +206,9 @@ void handle_checkin(struct exchange *x, void *ctx)
         answer_checkin(c);
         return;
     }
+    if (!may_change(x, c->p, c->login->view.device.row, c->now)) {
+        return;
+    }
     /* the writer overwrites the view that `who` points into */
     x->who = arena_strdup(x->arena, x->who);
     c->job = (struct store_job){.run = checkin_run, .done = checkin_done, .arg = c};
@@ -309,6 +326,10 @@ void handle_enrol(struct exchange *x, void *ctx)
         e->result = err;
         answer_enrolment(e);
         return;
+    }
+    const int64_t known = e->decision.device.row;
+    if (known != 0 && !may_change(x, e->p, known, e->now)) {
+        return; /* secrets that ask for it in turn */
     }
     e->job = (struct store_job){.run = enrolment_run, .done = enrolment_done, .arg = e};
     err = store_submit(e->p->store, &e->job);

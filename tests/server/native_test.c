@@ -155,6 +155,8 @@ static int enrol(struct world *w)
     return status;
 }
 
+static uint8_t running = 0x11; /* each byte of the digest that the device reports */
+
 /* Checks in; on 200 opens the status. Whether the connection is to be closed goes to `closes`. */
 static int check_in(struct world *w, struct sf_status *status, int *closes)
 {
@@ -167,7 +169,7 @@ static int check_in(struct world *w, struct sf_status *status, int *closes)
                            .hw_revision = "A"};
     memcpy(c.class_uuid, w->class_uuid, SF_UUID_SIZE);
     memset(c.nonce, 0x42, sizeof(c.nonce));
-    memset(c.running_digest, 0x11, sizeof(c.running_digest));
+    memset(c.running_digest, running, sizeof(c.running_digest));
     uint8_t body[SF_CHECKIN_REQUEST_MAX];
     int32_t len = sf_checkin_encode(&c, body, sizeof(body));
     assert_true(len > 0);
@@ -270,11 +272,32 @@ static void answers_503_and_when_to_come_back_if_it_cannot_sign(void **state)
     close_world(&w);
 }
 
+static void lets_no_device_fill_its_history_without_end(void **state)
+{
+    (void)state;
+    struct world w;
+    struct sf_status status;
+    int closes;
+    open_world(&w, 1795521713);
+    assert_int_equal(enrol(&w), 204);
+    for (int i = 0; i < LIMIT_BURST; i++) {
+        running ^= 1;
+        assert_int_equal(check_in(&w, &status, &closes), 200);
+    }
+    assert_int_equal(check_in(&w, &status, &closes), 200); /* nothing new: costs no write */
+    running ^= 1;
+    assert_int_equal(check_in(&w, &status, &closes), 429);
+    test_time += LIMIT_EVERY_S;
+    assert_int_equal(check_in(&w, &status, &closes), 200);
+    close_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(works_whatever_the_clock_says),
         cmocka_unit_test(keeps_polls_alike_when_the_clock_jumps_back),
+        cmocka_unit_test(lets_no_device_fill_its_history_without_end),
         cmocka_unit_test(refuses_an_enrolment_token_past_its_time),
         cmocka_unit_test(answers_503_and_when_to_come_back_if_it_cannot_sign),
     };
