@@ -116,6 +116,18 @@ static void note_chip(const struct dump *d)
     }
 }
 
+/* Chips have a power of two of flash: a dump of another size is a part of one. */
+static void note_part(const struct dump *d)
+{
+    const size_t size = d->file.len;
+    if (d->err != SF_OK && (size & (size - 1)) != 0 && d->loader.flash_size == size) {
+        cli_note(
+            "surefoot: note: a dump of %zu bytes is not the whole chip; say how large the chip "
+            "is: --flash-size 0x400000",
+            size);
+    }
+}
+
 static int with_dump(const struct cli_args *args,
                      int (*tell)(const struct cli_args *args, struct dump *d))
 {
@@ -127,6 +139,7 @@ static int with_dump(const struct cli_args *args,
     if (status == CLI_OK) {
         note_chip(d);
         dump_boot(d);
+        note_part(d);
         status = tell(args, d);
     }
     dump_release(d);

@@ -357,6 +357,9 @@ static int set_target(struct publish *p)
         json_pack("{s:o}", "version", out_json_text(p->image[0].image.head.desc.version));
     int status = client_call(&p->client, "PUT", &path, body, NULL);
     json_decref(body);
+    if (status == CLI_OK) {
+        cli_note("the devices of %s should run it from now on", p->product_name);
+    }
     return status;
 }
 

@@ -364,6 +364,24 @@ static void handle_signals(void)
     sigaction(SIGPIPE, &ignore, NULL);
 }
 
+static int act(const struct options *o)
+{
+    switch (o->command) {
+    case OPTIONS_HELP:
+        fputs(options_help(), stdout);
+        return EXIT_GOOD;
+    case OPTIONS_VERSION:
+        printf("surefoot-sim %u.%u.%u\n", SUREFOOT_LIBRARY_VERSION >> 16,
+               SUREFOOT_LIBRARY_VERSION >> 8 & 0xff, SUREFOOT_LIBRARY_VERSION & 0xff);
+        return EXIT_GOOD;
+    case OPTIONS_RUN:
+        return run(o);
+    case OPTIONS_MAKE_FLASH:
+        return make_flash(o);
+    }
+    return EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
@@ -373,18 +391,11 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     handle_signals();
-    switch (options.command) {
-    case OPTIONS_HELP:
-        fputs(options_help(), stdout);
-        return EXIT_GOOD;
-    case OPTIONS_VERSION:
-        printf("surefoot-sim %u.%u.%u\n", SUREFOOT_LIBRARY_VERSION >> 16,
-               SUREFOOT_LIBRARY_VERSION >> 8 & 0xff, SUREFOOT_LIBRARY_VERSION & 0xff);
-        return EXIT_GOOD;
-    case OPTIONS_RUN:
-        return run(&options);
-    case OPTIONS_MAKE_FLASH:
-        return make_flash(&options);
+    int status = act(&options);
+    /* A full disk behind a redirected stdout must not look like success. */
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_GOOD) {
+        say("cannot write", "standard output", strerrordesc_np(errno));
+        status = EXIT_SOME_NOT;
     }
-    return EXIT_USAGE;
+    return status;
 }

@@ -83,7 +83,7 @@ static int run(struct workshop *w, const char *const *argv)
         assert_true(i < ARGUMENT_MAX - 1);
         copy[i] = strdup(argv[i]);
     }
-    assert_int_equal(posix_spawn(&pid, PROGRAM, &actions, NULL, copy, environ), 0);
+    assert_int_equal(posix_spawn(&pid, copy[0], &actions, NULL, copy, environ), 0);
     for (unsigned i = 0; copy[i]; i++) {
         free(copy[i]);
     }
@@ -119,6 +119,9 @@ static void help_and_version_succeed(void **state)
     assert_said(w, "usage: surefoot-sim run");
     assert_int_equal(RUN(w, "--version"), 0);
     assert_said(w, "surefoot-sim 0.");
+    const char *const full[] = {"/bin/sh", "-c", PROGRAM " --help >/dev/full", NULL};
+    assert_int_equal(run(w, full), 1);
+    assert_said(w, "No space left");
 }
 
 static void wrong_usage_and_bad_files_are_exit_status_2(void **state)
