@@ -19,7 +19,7 @@ struct limit { /* all zeros = nobody has done anything */
     _Atomic uint64_t place[LIMIT_PLACES];
 };
 
-/* Counts a change of the device with that row. 0, or the seconds it has to wait. From any thread. */
+/* Counts a change of the device with that row. 0, or the seconds it has to wait. Any thread. */
 uint32_t limit_take(struct limit *l, int64_t device_row, int64_t now_unix_s);
 
 #endif
