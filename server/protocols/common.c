@@ -44,7 +44,7 @@ void answer_store_error(struct exchange *x, int err)
     answer_header(x, "Retry-After", "5");
     exchange_fail(x, 503, "store_unavailable",
                   "the database cannot be used now (%s), nothing was changed: try again",
-                  sf_err_str(err));
+                  err == SF_ERR_NOSPC ? "the server's disk is full" : sf_err_str(err));
 }
 
 void *exchange_alloc(struct exchange *x, size_t size_bytes)
