@@ -1,5 +1,5 @@
 /* States that would strand a device: a download into the slot that otadata names, a cut while going
- * back, records that claim more than the flash holds, counters at their end, no pause in waiting. */
+ * back, records that claim more than the flash holds, counters at their end, waits too short. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
