@@ -316,7 +316,7 @@ static void busy_from_now_on(struct rig *r, const struct sf_request *request,
 static unsigned checkins_in_an_hour(struct rig *r)
 {
     const unsigned before = r->server.checkins;
-    const uint64_t end = r->now_ms + 60 * 60 * 1000;
+    const uint64_t end = r->now_ms + UINT64_C(60) * 60 * 1000;
     for (unsigned i = 0; i < 100000 && r->now_ms < end; i++) {
         assert_int_not_equal(rig_step(r), SF_ACTION_REBOOT);
     }
@@ -363,7 +363,7 @@ static void a_confirmation_that_cannot_be_recorded_is_not_tried_without_pause(vo
         (void)rig_step(r);
     }
     r->nvs.hook = refuse;
-    const uint64_t end = r->now_ms + 2 * 60 * 60 * 1000;
+    const uint64_t end = r->now_ms + UINT64_C(2) * 60 * 60 * 1000;
     unsigned steps = 0;
     for (; steps < 20000 && r->now_ms < end; steps++) {
         assert_int_not_equal(rig_step(r), SF_ACTION_REBOOT);
