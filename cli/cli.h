@@ -74,6 +74,8 @@ extern const struct cli_command cmd_login[];
 extern const struct cli_command cmd_product[];
 extern const struct cli_command cmd_release[];
 extern const struct cli_command cmd_device[];
+extern const struct cli_command cmd_freeze[];
+extern const struct cli_command cmd_unfreeze[];
 
 /* Parses what follows the command's name (argv[0] is that name). Returns CLI_OK or CLI_USAGE with a
  * sentence on stderr; with --help nothing else is checked. */

@@ -19,6 +19,8 @@ static const struct cli_group groups[] = {
     {"product", "create products and set what their devices should run", cmd_product},
     {"release", "publish and list releases", cmd_release},
     {"device", "list, follow and steer devices", cmd_device},
+    {"freeze", "stop all offers everywhere at once", cmd_freeze},
+    {"unfreeze", "let offers go on after a freeze", cmd_unfreeze},
     {NULL, NULL, NULL},
 };
 

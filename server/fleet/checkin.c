@@ -381,43 +381,49 @@ static void create(struct run *r, const struct target *t)
 }
 
 /* Takes the current deployment away from the device if it may still be. */
-static void withdraw(struct run *r, enum deployment_event what)
+static void withdraw(struct run *r, enum deployment_event what, const char *why)
 {
     int may_be_working = r->current->counter != 0 && r->current->state != DEPLOYMENT_QUEUED;
-    if (step_current(r, what, SF_OK) != NULL) {
+    struct event *event = step_current(r, what, SF_OK);
+    if (event != NULL) {
         r->withdrawn = may_be_working;
+        (void)snprintf(event->text, sizeof event->text, "%s", why);
     }
 }
 
 /* Before progress is taken: a device about to commit must hear that its target is gone. */
 static void check_withdrawal(struct run *r, const struct target *t)
 {
-    if (!current_active(r) || (t != NULL && t->release_id == r->current->release_id)) {
-        return;
-    }
-    if (runs(r, r->current->image_digest)) {
+    if (!current_active(r) || r->current->state == DEPLOYMENT_TRIAL ||
+        runs(r, r->current->image_digest)) {
         return; /* it is in its trial or through with it */
     }
-    withdraw(r, t != NULL ? DEPLOYMENT_EV_SUPERSEDE : DEPLOYMENT_EV_CANCEL);
+    int wanted = t != NULL && t->release_id == r->current->release_id;
+    if (!wanted) {
+        withdraw(r, t != NULL ? DEPLOYMENT_EV_SUPERSEDE : DEPLOYMENT_EV_CANCEL, "");
+    } else if (r->in->frozen && r->current->state != DEPLOYMENT_QUEUED) {
+        withdraw(r, DEPLOYMENT_EV_CANCEL, "the fleet is frozen; it is offered again afterwards");
+    }
 }
 
 static void follow_target(struct run *r, const struct target *t)
 {
     if (current_active(r)) {
         if (t == NULL || t->release_id != r->current->release_id) {
-            return; /* installed or on trial: it finishes first */
+            return; /* on trial: it finishes first */
         }
         if (r->current->target_gen < t->gen) {
             r->current->target_gen = t->gen;
             r->out->current_changed = 1;
         }
-        if (r->current->state == DEPLOYMENT_QUEUED && r->now >= r->current->not_before) {
+        if (r->current->state == DEPLOYMENT_QUEUED && r->now >= r->current->not_before &&
+            !r->in->frozen) {
             r->out->current_changed = 1;
             offer(r, r->current);
         }
         return;
     }
-    if (t != NULL && !runs(r, t->image_digest) && !refused(r, t)) {
+    if (t != NULL && !r->in->frozen && !runs(r, t->image_digest) && !refused(r, t)) {
         create(r, t);
     }
 }
@@ -498,7 +504,7 @@ static uint32_t spread(const struct checkin_policy *p)
 static uint32_t next_checkin(const struct run *r)
 {
     uint32_t next = spread(&r->in->policy);
-    if (!current_active(r) || r->current->state != DEPLOYMENT_QUEUED) {
+    if (!current_active(r) || r->current->state != DEPLOYMENT_QUEUED || r->in->frozen) {
         return next;
     }
     int64_t wait = r->current->not_before - r->now;

@@ -14,9 +14,11 @@
  *  3. An outcome counts once: by (device, counter, attempt).
  *  4. A release that failed on a device is not offered to it again, unless the target was set anew
  *     after that.
- *  5. A deployment at installed or trial finishes first, whatever the target has become. But a
- *     device that asks right before its commit (phase installed) and whose deployment the server
- *     has at downloading or before does not go on if the target was taken away. */
+ *  5. A deployment at trial finishes first, whatever the target has become. Before that a device
+ *     that asks (the last time right before its commit, phase installed) does not go on if the
+ *     target was taken away or the fleet is frozen.
+ *  6. While the fleet is frozen nothing is offered. What that takes from a device is offered again
+ *     after it, as if it had never been: a freeze is no failure and costs no attempt. */
 
 /* What the device should run: its override, else the product's target. */
 struct target {
@@ -42,6 +44,7 @@ struct checkin_input {
     const struct deployment *previous; /* latest of this device with target->release_id, or NULL;
                                              may be the same as `current` */
     const struct target *target;       /* NULL = none is set */
+    int frozen;                        /* no offers, see struct freeze of the store */
     const struct sf_checkin *report;
     struct checkin_policy policy;
 };

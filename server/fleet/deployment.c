@@ -3,7 +3,8 @@
  * Invariants
  *  1. Terminal states have no way out.
  *  2. Progress only goes forward, with skips; the one way back is a retry to QUEUED.
- *  3. Nothing withdraws a deployment at INSTALLED or TRIAL. */
+ *  3. Nothing withdraws a deployment at TRIAL; at INSTALLED only its own device's word that it has
+ *     not committed yet (fleet/checkin.c). */
 #include "server/fleet/deployment.h"
 
 #include <string.h>
@@ -28,7 +29,7 @@ static const uint8_t next_state[DEPLOYMENT_STATE_COUNT][DEPLOYMENT_EV_COUNT] = {
     [QUE]  = {OFF,  DOWN, INST, TRI,  CONF, 0,    0,    0,    TIME, CANC, SUPE},
     [OFF]  = {0,    DOWN, INST, TRI,  CONF, FAIL, BACK, QUE,  TIME, CANC, SUPE},
     [DOWN] = {0,    0,    INST, TRI,  CONF, FAIL, BACK, QUE,  TIME, CANC, SUPE},
-    [INST] = {0,    0,    0,    TRI,  CONF, FAIL, BACK, QUE,  TIME, 0,    0},
+    [INST] = {0,    0,    0,    TRI,  CONF, FAIL, BACK, QUE,  TIME, CANC, SUPE},
     [TRI]  = {0,    0,    0,    0,    CONF, FAIL, BACK, QUE,  TIME, 0,    0},
     /* clang-format on */
 };

@@ -159,6 +159,9 @@ static json_t *device_whole(struct names *n, const struct device *d)
     json_decref(more);
     add_seen(body, n, d, 1);
     add_deployment(body, n, d);
+    struct freeze freeze = {0};
+    int known = store_freeze_get(n->r, &freeze) == SF_OK;
+    (void)json_object_set_new(body, "frozen", json_boolean(known && freeze.since != 0));
     return body;
 }
 

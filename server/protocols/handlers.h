@@ -14,7 +14,8 @@
                         X(release_show) X(release_publish) /* admin_devices.c */ X(device_list)   \
                             X(device_show) X(device_history) X(device_target) X(device_approve)   \
                                 X(device_reject) X(device_revoke)                                 \
-                                    X(device_clear_alarms) /* admin_audit.c */ X(audit_list)
+                                    X(device_clear_alarms) /* admin_freeze.c */ X(freeze_show)    \
+                                        X(freeze_put) /* admin_audit.c */ X(audit_list)
 
 #define X(name) void handle_##name(struct exchange *x, void *ctx);
 HANDLERS_MAP(X)

@@ -187,7 +187,9 @@ void handle_metrics(struct exchange *x, void *ctx)
         return;
     }
     struct store_counts counts;
+    struct freeze freeze;
     int err = store_counts(reader_of(x, p), &counts);
+    err = err == SF_OK ? store_freeze_get(reader_of(x, p), &freeze) : err;
     if (err != SF_OK) {
         answer_store_error(x, err);
         return;
@@ -196,6 +198,7 @@ void handle_metrics(struct exchange *x, void *ctx)
         "# HELP surefoot_info version of surefootd\n# TYPE surefoot_info gauge\n"
         "surefoot_info{version=\"%s\"} 1\n",
         p->version);
+    put_one(&t, "frozen", "gauge", "1 while all offers are stopped", freeze.since != 0);
     put_fleet(&t, &counts);
     put_store(&t, p->store);
     put_http(&t, p->stats);

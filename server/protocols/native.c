@@ -65,6 +65,7 @@ static void decide(struct checkin *c, const struct device_view *view)
         .current = view->has_current ? &view->current : NULL,
         .previous = view->has_previous ? &view->previous : NULL,
         .target = view->has_target ? &view->target : NULL,
+        .frozen = view->frozen,
         .report = &c->report,
         .policy = {.interval_s = interval == 0 ? INTERVAL_DEFAULT_S : interval,
                    .deployment_timeout_s = DEPLOYMENT_TIMEOUT_S,

@@ -87,6 +87,10 @@ static const struct route routes[] = {
      handle_device_revoke, "End a device's credential"},
     {METHOD_POST, "/api/v1/devices/:id/clear-alarms", ROLE_OPERATOR, BODY_MEMORY, JSON_MAX, JSON,
      handle_device_clear_alarms, "Take note of a device's alarms"},
+    {METHOD_GET, "/api/v1/freeze", ROLE_VIEWER, BODY_NONE, 0, NULL, handle_freeze_show,
+     "Whether all offers are stopped, since when, by whom and why"},
+    {METHOD_PUT, "/api/v1/freeze", ROLE_OPERATOR, BODY_MEMORY, JSON_MAX, JSON, handle_freeze_put,
+     "Stop all offers everywhere at once, or go on: frozen (true or false), reason"},
     {METHOD_GET, "/api/v1/audit", ROLE_ADMIN, BODY_NONE, 0, NULL, handle_audit_list,
      "Who changed what, oldest first; ?who="},
 };

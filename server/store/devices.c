@@ -84,6 +84,11 @@ static int view_rows(struct store_reader *r, const char *id, struct device_view 
     if (err == SF_OK) {
         err = view_target(r, out);
     }
+    if (err == SF_OK) {
+        struct freeze freeze;
+        err = store_freeze_get(r, &freeze);
+        out->frozen = freeze.since != 0;
+    }
     return err == SF_OK ? view_deployments(r, out) : err;
 }
 

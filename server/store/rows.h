@@ -132,6 +132,14 @@ struct uptime_row {
     uint32_t shed_s;  /* seconds of it in which connections were turned away */
 };
 
+/* Whether all offers are stopped, everywhere: an operator's order, kept in `meta`. */
+enum { FREEZE_REASON_MAX = 150 };
+struct freeze {
+    int64_t since; /* 0 = not frozen */
+    char who[NAME_MAX_LEN + 1];
+    char reason[FREEZE_REASON_MAX + 1]; /* may be "" */
+};
+
 /* All that a check-in needs, from one moment. */
 struct device_view {
     struct device device;
@@ -143,6 +151,7 @@ struct device_view {
     struct target target;
     int has_previous;
     struct deployment previous; /* latest of this device with target.release_id */
+    int frozen;
 };
 
 struct device_filter { /* a field of 0 or "" does not filter */

@@ -117,6 +117,10 @@ int store_counts(struct store_reader *r, struct store_counts *out)
 int store_meta_get(struct store_reader *r, const char *key,
                    char value[STORE_VALUE_MAX + 1]) STORE_USE; /* NOTFOUND */
 int store_meta_put(struct store_tx *tx, const char *key, const char *value) STORE_USE;
+/* SF_OK with since 0 if the fleet is not frozen. */
+int store_freeze_get(struct store_reader *r, struct freeze *out)
+    __attribute__((warn_unused_result));
+int store_freeze_put(struct store_tx *tx, const struct freeze *freeze) STORE_USE;
 
 /* ---- get: NOTFOUND. put: by id, NOTFOUND; add: sets the id, EXISTS if a unique field is taken */
 int store_token_get(struct store_reader *r, int64_t id, struct api_token *out) STORE_USE;

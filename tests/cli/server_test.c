@@ -360,6 +360,29 @@ static void devices_are_listed_and_unknown_ones_told(void **state)
     run_expect(run_surefoot("device", "list", "--state", "sleepy", NULL), 1, "state");
 }
 
+static void the_fleet_is_frozen_shown_and_let_go_on(void **state)
+{
+    (void)state;
+    json_t *answer = run_json(run_surefoot("freeze", "--reason", "bad batch", "--json", NULL));
+    assert_true(json_is_true(json_object_get(answer, "frozen")));
+    assert_string_equal(vectors_text(answer, "reason"), "bad batch");
+    json_decref(answer);
+    struct run *r = run_surefoot("freeze", "--show", NULL);
+    run_expect(r, 0, NULL);
+    assert_non_null(strstr(r->out, "bad batch"));
+    answer = run_json(run_surefoot("unfreeze", "--json", NULL));
+    assert_true(json_is_false(json_object_get(answer, "frozen")));
+    json_decref(answer);
+    run_expect(run_surefoot("freeze", "now", NULL), 2, "now");
+    char reason[200];
+    memset(reason, 'x', sizeof reason - 1);
+    reason[sizeof reason - 1] = '\0';
+    run_expect(run_surefoot("freeze", "--reason", reason, NULL), 1, "reason");
+    r = run_surefoot("freeze", "--show", "--json", NULL);
+    run_expect(r, 0, NULL);
+    assert_non_null(strstr(r->out, "\"frozen\": false"));
+}
+
 static void a_token_that_the_server_does_not_know_is_refused(void **state)
 {
     (void)state;
@@ -385,6 +408,7 @@ int main(void)
         cmocka_unit_test(an_image_without_record_goes_out_only_when_one_insists),
         cmocka_unit_test(a_plain_product_takes_plain_images_without_a_key),
         cmocka_unit_test(devices_are_listed_and_unknown_ones_told),
+        cmocka_unit_test(the_fleet_is_frozen_shown_and_let_go_on),
         cmocka_unit_test(a_token_that_the_server_does_not_know_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -338,21 +338,35 @@ static void a_device_about_to_commit_hears_that_its_release_was_pulled(void **st
     assert_int_equal(state_now(), DEPLOYMENT_CANCELLED);
 }
 
-static void an_installed_or_tried_release_finishes_before_the_next(void **state)
+/* It asks again if the answer was lost, or the application said not now. */
+static void a_device_that_asks_again_before_its_commit_is_stopped_too(void **state)
 {
     (void)state;
     world_target(&w, 2);
     (void)poll();
     phase(SF_PHASE_INSTALLED);
     (void)poll();
-    world_target(&w, 3);
+    assert_int_equal(state_now(), DEPLOYMENT_INSTALLED);
+    world_target(&w, 0);
+    assert_int_equal(poll()->action, SF_STATUS_CANCEL);
+    assert_int_equal(state_now(), DEPLOYMENT_CANCELLED);
+}
+
+static void a_release_on_trial_finishes_before_the_next(void **state)
+{
+    (void)state;
+    world_target(&w, 2);
+    (void)poll();
+    phase(SF_PHASE_INSTALLED);
+    (void)poll();
+    tries(2);
     const struct checkin_answer *a = poll();
+    assert_int_equal(state_now(), DEPLOYMENT_TRIAL);
+    world_target(&w, 3);
+    a = poll();
     assert_int_equal(a->action, SF_STATUS_INSTALL);
     assert_int_equal(a->release_id, 2);
     assert_int_equal(a->counter, 2);
-    tries(2);
-    a = poll();
-    assert_int_equal(a->release_id, 2);
     world_runs(&w, 2);
     outcome(SF_OK, 1);
     a = poll();
@@ -544,7 +558,8 @@ int main(void)
         T(a_cancel_on_the_device_ends_it_until_it_is_targeted_anew),
         T(taking_the_target_away_cancels_a_download),
         T(a_device_about_to_commit_hears_that_its_release_was_pulled),
-        T(an_installed_or_tried_release_finishes_before_the_next),
+        T(a_device_that_asks_again_before_its_commit_is_stopped_too),
+        T(a_release_on_trial_finishes_before_the_next),
         T(a_new_target_supersedes_a_download),
         T(an_older_release_is_a_way_back_without_download_if_the_slot_holds_it),
         T(an_older_release_that_is_not_there_fails_at_once_with_a_reason),

@@ -44,6 +44,7 @@ static void random_report(void)
     if (any(6) == 0) {
         world_target(&w, any(5));
     }
+    w.frozen = any(5) == 0;
 }
 
 static void check_invariants(const struct world *before)
@@ -66,6 +67,9 @@ static void check_invariants(const struct world *before)
     int offered_again = offered != NULL && offered->counter == w.device.desired_seq;
     if (same && d->answer.counter != before->device.desired_seq) {
         assert_true(offered_again); /* a retry */
+    }
+    for (unsigned i = 0; w.frozen && i < d->event_count; i++) {
+        assert_int_not_equal(d->event[i].kind, EVENT_OFFERED);
     }
     int gives = d->answer.action == SF_STATUS_INSTALL || d->answer.action == SF_STATUS_ROLL_BACK;
     assert_int_equal(gives, d->answer.release_id != 0);

@@ -69,6 +69,7 @@ void world_decide(const struct world *w, struct checkin_decision *out)
         .current = world_current(w),
         .previous = previous(w),
         .target = w->target.release_id != 0 ? &w->target : NULL,
+        .frozen = w->frozen,
         .report = &w->report,
         .policy = {.interval_s = 300, .deployment_timeout_s = DEPLOYMENT_TIMEOUT_S, .random = 7},
     };

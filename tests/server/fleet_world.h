@@ -14,6 +14,7 @@ struct world {
     unsigned deployment_count;
     struct target target; /* release_id 0 = none */
     int64_t gen;
+    int frozen;
     int64_t now;
     struct sf_checkin report;
     struct checkin_decision last;

@@ -472,6 +472,69 @@ static void pages_through_the_whole_history_of_a_device(void **state)
     assert_non_null(strstr(whole, "enrolled first_report override_set offered"));
 }
 
+static json_t *freeze(int frozen, const char *reason)
+{
+    long status = 0;
+    json_t *answer = api(&kit.daemon, "PUT", "/api/v1/freeze",
+                         json_pack("{s:b, s:s*}", "frozen", frozen, "reason", reason), &status);
+    assert_int_equal(status, 200);
+    return answer;
+}
+
+static int metric_frozen(void)
+{
+    struct reply r;
+    const struct call c = {.path = "/metrics", .bearer = kit.daemon.admin};
+    call(&kit.daemon, &c, &r);
+    assert_int_equal(r.status, 200);
+    const char *at = strstr((const char *)r.body, "\nsurefoot_frozen ");
+    assert_non_null(at);
+    int value = at != NULL && at[strlen("\nsurefoot_frozen ")] == '1';
+    reply_release(&r);
+    return value;
+}
+
+/* An order that outlives the server, and takes an offer back that is on its way. */
+static void a_frozen_fleet_is_offered_nothing_even_after_a_restart(void **state)
+{
+    (void)state;
+    struct kit_device dev;
+    long status = 0;
+    enrolled("frozen", &dev);
+    order("frozen", "target", json_pack("{s:s}", "version", "1.1.0"), 200);
+    assert_int_equal(kit_checkin(&kit, &dev), 200);
+    expect_offer(&dev, &v2, "1.1.0");
+    report(&dev, SF_PHASE_INSTALLED);
+
+    json_decref(freeze(1, "1.1.0 drains batteries"));
+    assert_int_equal(daemon_stop(&kit.daemon), 0);
+    daemon_start(&kit.daemon);
+    assert_int_equal(kit_checkin(&kit, &dev), 200);
+    assert_int_equal(dev.status.action, SF_STATUS_CANCEL);
+    json_t *shown = api(&kit.daemon, "GET", "/api/v1/freeze", NULL, &status);
+    assert_true(json_is_true(json_object_get(shown, "frozen")));
+    assert_string_equal(json_string_value(json_object_get(shown, "who")), "admin");
+    assert_string_equal(json_string_value(json_object_get(shown, "reason")),
+                        "1.1.0 drains batteries");
+    json_int_t since = json_integer_value(json_object_get(shown, "since"));
+    assert_true(since > 1600000000);
+    json_decref(shown);
+    json_t *again = freeze(1, NULL); /* since when it is frozen stays */
+    assert_int_equal(json_integer_value(json_object_get(again, "since")), since);
+    json_decref(again);
+    assert_true(metric_frozen());
+
+    json_decref(freeze(0, NULL));
+    assert_false(metric_frozen());
+    report(&dev, SF_PHASE_IDLE);
+    assert_int_equal(kit_checkin(&kit, &dev), 200);
+    expect_offer(&dev, &v2, "1.1.0");
+    json_t *bad =
+        api(&kit.daemon, "PUT", "/api/v1/freeze", json_pack("{s:s}", "frozen", "yes"), &status);
+    assert_int_equal(status, 400);
+    json_decref(bad);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +550,7 @@ int main(void)
         cmocka_unit_test(jumps_over_the_counter_of_a_device_that_knows_more),
         cmocka_unit_test(lists_devices_by_product_version_state_and_prefix),
         cmocka_unit_test(pages_through_the_whole_history_of_a_device),
+        cmocka_unit_test(a_frozen_fleet_is_offered_nothing_even_after_a_restart),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
