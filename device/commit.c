@@ -227,15 +227,12 @@ static int arm_trial(struct sf_core *c, uint32_t ota_seq)
     return sf_record_save(c->config->store, SF_RECORD_TRIAL, t);
 }
 
-static int raise_floor(struct sf_core *c)
+int sf_commit_floor(struct sf_core *c, const struct sf_target *target)
 {
-    if (c->deploy.kind != SF_TRIAL_INSTALL) {
-        return SF_OK; /* going back leaves the floor where it is */
-    }
     struct sf_record_floor floor = c->floor;
-    floor.seq = c->deploy.target.seq;
-    floor.epoch = c->deploy.target.epoch;
-    memcpy(floor.manifest_digest, c->deploy.target.manifest_digest, SF_SHA256_SIZE);
+    floor.seq = target->seq;
+    floor.epoch = target->epoch;
+    memcpy(floor.manifest_digest, target->manifest_digest, SF_SHA256_SIZE);
     const int err = sf_record_save(c->config->store, SF_RECORD_FLOOR, &floor);
     if (err == SF_OK) {
         c->floor = floor;
@@ -301,7 +298,9 @@ enum sf_event sf_commit_step(struct sf_core *c)
         break;
     }
     case FLOOR:
-        err = raise_floor(c);
+        if (c->deploy.kind == SF_TRIAL_INSTALL) { /* going back leaves the floor where it is */
+            err = sf_commit_floor(c, &c->deploy.target);
+        }
         c->step = ENTRY;
         break;
     default:

@@ -33,7 +33,7 @@ static const struct row {
     ROW(MEASURE, OK, sf_pace_contact_now, IDLE),
     ROW(MEASURE, TRIAL, sf_trial_begin, TRIAL_STEP),
 
-    ROW(IDLE, TIMER, sf_exchange_build_checkin, CHECKIN),
+    ROW(IDLE, TIMER, sf_exchange_ask, CHECKIN),
     ROW(IDLE, ENROL, sf_exchange_build_enrol, ENROL),
     ROW(ENROL, OK, sf_exchange_enrolled, IDLE),
     ROW(ENROL, FAILED, sf_pace_contact_later, IDLE),
@@ -51,11 +51,11 @@ static const struct row {
 
     ROW(FETCH, OK, sf_install_hash_begin, HASH),
     ROW(FETCH, LOST, sf_fetch_back_off, FETCH_WAIT),
-    ROW(FETCH, ASK, sf_exchange_build_checkin, FETCH_ASK),
+    ROW(FETCH, ASK, sf_exchange_ask, FETCH_ASK),
     ROW(FETCH, FAILED, sf_outcome_failed, IDLE),
     ROW(FETCH, DROP, sf_outcome_dropped, IDLE),
     ROW(FETCH_WAIT, TIMER, sf_fetch_build, FETCH),
-    ROW(FETCH_WAIT, ASK, sf_exchange_build_checkin, FETCH_ASK),
+    ROW(FETCH_WAIT, ASK, sf_exchange_ask, FETCH_ASK),
     ROW(FETCH_WAIT, DROP, sf_outcome_dropped, IDLE),
     ROW(FETCH_ASK, OK, NULL, FETCH_JUDGE),
     ROW(FETCH_ASK, FAILED, sf_fetch_build, FETCH),
@@ -64,7 +64,7 @@ static const struct row {
     ROW(FETCH_JUDGE, FAILED, sf_fetch_build, FETCH),
     ROW(FETCH_JUDGE, DROP, sf_outcome_dropped, IDLE),
 
-    ROW(HASH, OK, sf_exchange_build_checkin, ASK),
+    ROW(HASH, OK, sf_exchange_ask, ASK),
     ROW(HASH, LOST, next_step_first, GATE),
     ROW(HASH, FAILED, sf_outcome_failed, IDLE),
     ROW(HASH, DROP, sf_outcome_dropped, IDLE),
@@ -74,7 +74,7 @@ static const struct row {
     ROW(ASK_JUDGE, OK, next_step_first, COMMIT),
     ROW(ASK_JUDGE, FAILED, sf_pace_ask_later, ASK_WAIT),
     ROW(ASK_JUDGE, DROP, sf_outcome_dropped, IDLE),
-    ROW(ASK_WAIT, TIMER, sf_exchange_build_checkin, ASK),
+    ROW(ASK_WAIT, TIMER, sf_exchange_ask, ASK),
     ROW(ASK_WAIT, DROP, sf_outcome_dropped, IDLE),
     ROW(COMMIT, OK, NULL, REBOOT),
     ROW(COMMIT, ASK, sf_pace_ask_later, ASK_WAIT),
@@ -82,7 +82,7 @@ static const struct row {
 
     ROW(TRIAL, TIMER, NULL, TRIAL_STEP),
     ROW(TRIAL_STEP, TIMER, sf_trial_wait, TRIAL),
-    ROW(TRIAL_STEP, ASK, sf_exchange_build_checkin, TRIAL_ASK),
+    ROW(TRIAL_STEP, ASK, sf_exchange_ask, TRIAL_ASK),
     ROW(TRIAL_STEP, OK, next_step_first, CONFIRM),
     ROW(TRIAL_STEP, BACK, next_step_first, GO_BACK),
     ROW(TRIAL_ASK, OK, NULL, TRIAL_JUDGE),
@@ -233,6 +233,7 @@ static void fill_request(struct sf_core *c, struct sf_request *r)
         .authorization = c->exchange.authorization,
         .body = c->exchange.body,
         .body_len = c->exchange.body_len,
+        .if_none_match = c->exchange.if_none_match,
         .deadline_ms = request_deadline(c),
     };
     if (c->state == SF_STATE_FETCH) {

@@ -31,7 +31,7 @@
  *  2. otadata changes in one file (device/commit.c), and names another slot only after the image
  *     read back from flash hashed to the digest that manifest and status both name.
  *  3. Confirm needs running slot == boot slot, an open trial, every self-test passed and a
- *     check-in answered in this boot.
+ *     check-in answered in this boot (offline: a manifest that verified).
  *  4. Any error leaves the engine able to start over without a reboot.
  *  5. No call takes longer than one sector erase plus one sector program, but for
  *     sf_platform.slot_bootable and for where otadata has to be put in order first.
@@ -60,7 +60,8 @@ struct sf_request {
     size_t body_len;       /* bytes */
     uint32_t range_offset; /* 0 = whole; else `Range: bytes=<offset>-` with If-Range: <etag> */
     const char *etag;      /* with its quotes; NULL = the server gave none: send no If-Range */
-    uint64_t deadline_ms;  /* wake up then, if nothing has arrived: sf_engine_request_check() */
+    const char *if_none_match; /* value of that header, or NULL; never with a range */
+    uint64_t deadline_ms;      /* wake up then, if nothing has arrived: sf_engine_request_check() */
 };
 
 struct sf_action {
@@ -128,7 +129,7 @@ struct sf_engine_view {
     int last_error;
     int64_t signed_time;        /* Unix seconds of the last status, 0 = none yet */
     uint64_t status_counter;    /* of the last status accepted */
-    uint32_t checkins_answered; /* in this boot */
+    uint32_t checkins_answered; /* in this boot; offline: manifests that verified */
     int trial_open;
     /* the last status names an image that neither runs nor is refused: the engine is at it, or will
      * try (again) after a backoff */

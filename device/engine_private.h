@@ -59,10 +59,15 @@ enum sf_event {
     SF_EVENT_BACK,    /* the trial failed */
 };
 
+enum { SF_SOURCE_PATH_MAX = 52 }; /* "/manifests/<class uuid>.suit" */
+
+struct sf_core;
+
 /* Times and sizes of one request. */
 struct sf_exchange {
     const char *path;
     const char *authorization;
+    const char *if_none_match;
     const uint8_t *body;
     uint16_t body_len;
     uint16_t received; /* bytes of a check-in's answer */
@@ -101,6 +106,20 @@ struct sf_held {
     char etag[SF_ETAG_MAX + 1];
 };
 
+/* What takes the place of the check-in where there is no server to answer one: the three functions
+ * of exchange.c and judge.c that know what is asked and what an answer proves. A firmware that does
+ * not name a source does not link it. */
+struct sf_source {
+    /* Begins the request; an error instead if nothing may be asked. */
+    int (*ask)(struct sf_core *c);
+    /* Of the answer; SF_OK to read its body. */
+    int (*head)(struct sf_core *c, const struct sf_response_head *head);
+    /* Verifies the answer in the sector buffer and says in `answer.status` what it comes to, as
+     * the server's status would. */
+    int (*open)(struct sf_core *c);
+    uint16_t body_max;
+};
+
 struct sf_core {
     const struct sf_config *config;
     uint64_t now_ms; /* as the call under way was told */
@@ -111,7 +130,7 @@ struct sf_core {
     uint8_t poked_cancel;
     uint8_t runs_boot_slot;
     uint8_t good_known;    /* the running image is in the GOOD record */
-    uint8_t wanted;        /* the last status names another image than runs */
+    uint8_t wanted;        /* the last status names another image than runs, and it may be tried */
     uint8_t outcome_sent;  /* the check-in under way carries the outcome */
     uint8_t contact_fails; /* in a row */
     uint8_t deploy_fails;  /* in a row, of one counter */
@@ -151,6 +170,11 @@ struct sf_core {
     struct sf_sha256 hash;
     uint32_t hash_offset;
     uint32_t hash_length;
+
+    /* a source without a server */
+    char source_path[SF_SOURCE_PATH_MAX + 1];
+    char source_etag[SF_ETAG_MAX + 1]; /* of the last manifest; "" = none */
+    uint8_t source_quiet;              /* that one verified in this boot, and asks for nothing */
 
     struct sf_exchange exchange;
     struct sf_deployment deploy;

@@ -49,6 +49,10 @@ int sf_exchange_identity(struct sf_core *c)
     const struct sf_config *config = c->config;
     struct sf_record_cred cred;
 
+    if (config->source != NULL) { /* nobody to show a credential to */
+        c->enrolled = 1;
+        return SF_OK;
+    }
     if (!sf_device_id_valid(config->device_id)) {
         return SF_ERR_RANGE;
     }
@@ -241,7 +245,7 @@ static void fill_progress(struct sf_core *c, struct sf_checkin *k)
     }
 }
 
-int sf_exchange_build_checkin(struct sf_core *c)
+static int build_checkin(struct sf_core *c)
 {
     union sf_scratch *s = sf_scratch(c);
 
@@ -260,6 +264,11 @@ int sf_exchange_build_checkin(struct sf_core *c)
     c->exchange.body = s->ask.body;
     c->exchange.body_len = (uint16_t)len;
     return SF_OK;
+}
+
+int sf_exchange_ask(struct sf_core *c)
+{
+    return c->config->source == NULL ? build_checkin(c) : c->config->source->ask(c);
 }
 
 int sf_exchange_http_error(const struct sf_response_head *head)
@@ -294,6 +303,9 @@ int sf_exchange_http_error(const struct sf_response_head *head)
 int sf_exchange_head(struct sf_core *c, const struct sf_response_head *head)
 {
     const int is_enrol = c->state == SF_STATE_ENROL;
+    if (c->config->source != NULL) {
+        return c->config->source->head(c, head);
+    }
     if (is_enrol && head->status == 202) {
         return SF_ERR_QUARANTINED;
     }
@@ -310,7 +322,9 @@ int sf_exchange_head(struct sf_core *c, const struct sf_response_head *head)
 int32_t sf_exchange_body(struct sf_core *c, const uint8_t *data, size_t len)
 {
     union sf_scratch *s = sf_scratch(c);
-    if (len > sizeof(s->answer.body) - c->exchange.received) {
+    const size_t max =
+        c->config->source == NULL ? sizeof(s->answer.body) : c->config->source->body_max;
+    if (len > max - c->exchange.received) {
         return SF_ERR_TOO_LARGE;
     }
     memcpy(s->answer.body + c->exchange.received, data, len);
@@ -325,7 +339,8 @@ int sf_exchange_end(struct sf_core *c, int err)
         return err;
     }
     /* The server does not know us (any more): say who we are again, where a token allows it. */
-    if (c->config->enrol_token != NULL && !c->deploy.active && !c->trial.open) {
+    if (c->config->enrol_token != NULL && c->config->source == NULL && !c->deploy.active &&
+        !c->trial.open) {
         c->enrolled = 0;
     }
     return err;

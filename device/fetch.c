@@ -39,7 +39,7 @@ int sf_fetch_build(struct sf_core *c)
         return SF_ERR_DEADLINE;
     }
     sf_exchange_begin(c, c->path, (uint32_t)(c->deploy.give_up_ms - c->now_ms));
-    c->exchange.authorization = c->authorization;
+    c->exchange.authorization = c->config->source == NULL ? c->authorization : NULL;
     c->offset = whole_sectors(c->held.bytes);
     c->window_bytes = 0;
     c->window_end_ms = c->now_ms + WINDOW_MS;

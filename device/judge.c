@@ -71,8 +71,8 @@ static void note_good(struct sf_core *c)
     }
 }
 
-/* Decodes and verifies the answer in the sector buffer and takes what always counts. */
-static int accept(struct sf_core *c)
+/* Decodes and verifies the answer to a check-in. */
+static int open_status(struct sf_core *c)
 {
     union sf_scratch *s = sf_scratch(c);
     struct sf_public_key key;
@@ -89,16 +89,20 @@ static int accept(struct sf_core *c)
     if (err == SF_OK) {
         err = sf_trust_status(c, &s->answer.status);
     }
-    if (err == SF_OK) {
-        err = store_floor(c, &s->answer.status);
-    }
+    return err == SF_OK ? store_floor(c, &s->answer.status) : err;
+}
+
+/* Opens the answer in the sector buffer and takes what always counts. */
+static int accept(struct sf_core *c)
+{
+    int err = c->config->source == NULL ? open_status(c) : c->config->source->open(c);
     if (err == SF_OK) {
         err = decide_no_server(c, 1);
     }
     if (err != SF_OK) {
         return err;
     }
-    const struct sf_status *status = &s->answer.status;
+    const struct sf_status *status = &sf_scratch(c)->answer.status;
     take_acknowledgement(c, status);
     note_good(c);
     c->answered++;
@@ -199,6 +203,7 @@ enum sf_event sf_judge_checkin(struct sf_core *c)
         return SF_EVENT_OK;
     }
     if (sf_outcome_refused(c, status->counter)) {
+        c->wanted = 0;
         c->last_error = SF_ERR_REFUSED;
         return SF_EVENT_OK;
     }

@@ -9,5 +9,6 @@ set(SF_DEVICE_SOURCES
     device/outcome.c
     device/pace.c
     device/records.c
+    device/static_tree.c
     device/trial.c
     device/trust.c)

@@ -36,7 +36,7 @@ int sf_pace_ask_later(struct sf_core *c);
 void sf_exchange_begin(struct sf_core *c, const char *path, uint32_t timeout_ms);
 int sf_exchange_identity(struct sf_core *c) __attribute__((warn_unused_result));
 int sf_exchange_build_enrol(struct sf_core *c);
-int sf_exchange_build_checkin(struct sf_core *c);
+int sf_exchange_ask(struct sf_core *c); /* a check-in, or what the source has in its place */
 int sf_exchange_http_error(const struct sf_response_head *head) __attribute__((warn_unused_result));
 int sf_exchange_head(struct sf_core *c, const struct sf_response_head *head)
     __attribute__((warn_unused_result));
@@ -53,6 +53,8 @@ int sf_judge_missed(struct sf_core *c); /* a check-in failed */
 
 /* trust.c */
 int sf_trust_status(const struct sf_core *c, const struct sf_status *status)
+    __attribute__((warn_unused_result));
+int sf_trust_seq(const struct sf_core *c, const struct sf_manifest *manifest)
     __attribute__((warn_unused_result));
 int sf_trust_expired(const struct sf_core *c, const struct sf_status *status);
 int sf_trust_manifest(const struct sf_core *c, const struct sf_target *target,
@@ -111,6 +113,9 @@ int sf_commit_target(const struct sf_config *config); /* slot for the next updat
 int sf_commit_hold(const struct sf_config *config, unsigned target)
     __attribute__((warn_unused_result));
 enum sf_event sf_commit_step(struct sf_core *c);
+/* From now on nothing older than `target` is installed. */
+int sf_commit_floor(struct sf_core *c, const struct sf_target *target)
+    __attribute__((warn_unused_result));
 int sf_commit_mark_valid(const struct sf_config *config) __attribute__((warn_unused_result));
 /* Switches away from the running slot. SF_ERR_ROLLBACK_FAILED: there is no way back. */
 enum sf_back { SF_BACK_INVALIDATE, SF_BACK_SWITCH };

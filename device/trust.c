@@ -41,20 +41,11 @@ int sf_trust_expired(const struct sf_core *c, const struct sf_status *status)
     return status->expires <= now;
 }
 
-/* Errors: NOT_NAMED (status and manifest differ), CLASS, SEQ_OLD, SEQ_JUMP. */
-int sf_trust_manifest(const struct sf_core *c, const struct sf_target *target,
-                      const struct sf_manifest *manifest)
+/* Never back, never far ahead. Errors: SEQ_OLD, SEQ_JUMP. */
+int sf_trust_seq(const struct sf_core *c, const struct sf_manifest *manifest)
 {
     const struct sf_record_floor *floor = &c->floor;
 
-    if (memcmp(manifest->digest, target->manifest_digest, SF_SHA256_SIZE) != 0 ||
-        memcmp(manifest->image_digest, target->image_digest, SF_SHA256_SIZE) != 0 ||
-        manifest->seq != target->seq) {
-        return SF_ERR_NOT_NAMED;
-    }
-    if (memcmp(manifest->class_uuid, c->config->class_uuid, SF_UUID_SIZE) != 0) {
-        return SF_ERR_CLASS;
-    }
     if (manifest->seq < floor->seq) {
         return SF_ERR_SEQ_OLD;
     }
@@ -63,6 +54,21 @@ int sf_trust_manifest(const struct sf_core *c, const struct sf_target *target,
         return SF_ERR_SEQ_OLD;
     }
     return manifest->seq - floor->seq > SEQ_JUMP_MAX ? SF_ERR_SEQ_JUMP : SF_OK;
+}
+
+/* Errors: NOT_NAMED (status and manifest differ), CLASS, SEQ_OLD, SEQ_JUMP. */
+int sf_trust_manifest(const struct sf_core *c, const struct sf_target *target,
+                      const struct sf_manifest *manifest)
+{
+    if (memcmp(manifest->digest, target->manifest_digest, SF_SHA256_SIZE) != 0 ||
+        memcmp(manifest->image_digest, target->image_digest, SF_SHA256_SIZE) != 0 ||
+        manifest->seq != target->seq) {
+        return SF_ERR_NOT_NAMED;
+    }
+    if (memcmp(manifest->class_uuid, c->config->class_uuid, SF_UUID_SIZE) != 0) {
+        return SF_ERR_CLASS;
+    }
+    return sf_trust_seq(c, manifest);
 }
 
 static int secure_version_fits(const struct sf_core *c, uint32_t version)

@@ -25,6 +25,10 @@ enum {
     SF_ENROL_TOKEN_MAX = 64,
 };
 
+/* Counters of outcomes that no status led to are this and the manifest's seq; a server never counts
+ * so far. */
+#define SF_OFFLINE_COUNTER (UINT64_C(1) << 62)
+
 /* Slots on the wire: ota_N = N, factory = 32. */
 enum { SF_WIRE_SLOT_FACTORY = 32 };
 

@@ -98,6 +98,7 @@
     X(-143, UNCOVERED, "part of the envelope is not covered by the signature")     \
     X(-144, PROFILE, "the manifest uses something outside our profile")            \
     X(-145, CHIP_REVISION, "the image does not run on this chip revision")         \
+    X(-146, POLICY, "the trust settings do not allow it")                          \
     /* fleet, -160 to -191 */                                                      \
     X(-160, REFUSED, "this release failed on this device before")                  \
     X(-161, TIMED_OUT, "the deployment timed out")                                 \

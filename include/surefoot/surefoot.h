@@ -52,6 +52,20 @@ struct sf_self_test {
 };
 enum { SF_SELF_TEST_MAX = 8 };
 
+/* Where word of a new image comes from when there is no server that answers check-ins. */
+struct sf_source;
+
+/* A tree of files on any web host, as `surefoot release export` writes it (docs/static.md): the
+ * engine asks for `/manifests/<class uuid>.suit` in place of a check-in, and installs what is
+ * newer. No credential, no status, no time: whoever holds the host can keep a device where it is,
+ * and nothing more. Nothing of it is linked into a firmware that does not name it. */
+extern const struct sf_source sf_static_tree;
+
+enum sf_policy {
+    /* Without a status, the release key alone says what runs here. */
+    SF_POLICY_ALLOW_OFFLINE = 1 << 0,
+};
+
 struct sf_slot_map { /* one app slot as the partition table has it */
     uint32_t offset;
     uint32_t size;
@@ -94,9 +108,15 @@ struct sf_config {
     uint32_t longest_sleep_s; /* that the application may sleep; 0 = it does not */
     int64_t build_time;       /* of the running image, Unix seconds; 0 = not known */
 
-    /* trust: two keys as x || y */
+    /* trust: two keys as x || y, and what they may do alone */
     uint8_t release_key[SF_P256_KEY_SIZE];
-    uint8_t status_key[SF_P256_KEY_SIZE];
+    uint8_t status_key[SF_P256_KEY_SIZE]; /* not used with a source */
+    uint32_t policy;                      /* enum sf_policy; 0 = nothing */
+
+    /* NULL = the server that answers check-ins; or &sf_static_tree, which needs
+     * SF_POLICY_ALLOW_OFFLINE: else nothing is ever asked for (SF_ERR_POLICY). device_id and
+     * enrol_token are then not used. */
+    const struct sf_source *source;
 
     /* trial */
     const struct sf_self_test *self_test;

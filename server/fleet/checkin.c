@@ -11,7 +11,7 @@
 
 /* A device that claims more is lying or broken: no fleet counts so far, and the numbers stand in a
  * signed column of the database. */
-#define COUNTER_MAX (UINT64_C(1) << 62)
+#define COUNTER_MAX SF_OFFLINE_COUNTER
 
 struct run {
     const struct checkin_input *in;
@@ -228,11 +228,39 @@ static void tell_outcome(struct event *event, const struct sf_outcome *o)
     event->counter = o->counter;
 }
 
+/* Of an update that no status of ours led to: the device took it from a static tree. It touches no
+ * deployment and no counter; told before is told by its text, which names manifest and attempt. */
+static void take_offline_outcome(struct run *r)
+{
+    struct device *d = r->device;
+    const struct sf_outcome *o = &r->report->outcome;
+    char text[sizeof d->outcome_text];
+    const int len = snprintf(text, sizeof text, "static tree, manifest %llu, attempt %u%s%s",
+                             (unsigned long long)(o->counter - COUNTER_MAX), o->attempt,
+                             o->text[0] != '\0' ? ": " : "", o->text);
+    r->out->answer.outcome_ack = o->counter;
+    if (len < 0 || (d->outcome_error == o->error && strcmp(d->outcome_text, text) == 0)) {
+        return;
+    }
+    d->outcome_error = o->error;
+    set_u32(r, &d->outcome_reset_reason, o->reset_reason);
+    set_text(r, d->outcome_text, sizeof d->outcome_text, text);
+    struct event *event = tell(r, EVENT_LATE_OUTCOME, "%s: %s",
+                               o->error == SF_OK ? "confirmed" : sf_err_str(o->error), text);
+    event->error = o->error;
+}
+
 static void take_outcome(struct run *r)
 {
     struct device *d = r->device;
     const struct sf_outcome *o = &r->report->outcome;
-    if (o->counter == 0 || o->counter >= COUNTER_MAX) {
+    if (o->counter >= COUNTER_MAX) {
+        if (o->counter < 2 * COUNTER_MAX) {
+            take_offline_outcome(r);
+        }
+        return;
+    }
+    if (o->counter == 0) {
         return;
     }
     r->out->answer.outcome_ack = o->counter;

@@ -366,6 +366,49 @@ void rig_install(struct rig *r, const struct rig_release *release)
     rig_boot(r, SF_RESET_SOFTWARE);
 }
 
+void rig_static_tree(struct rig *r)
+{
+    r->config.source = &sf_static_tree;
+    r->config.policy = SF_POLICY_ALLOW_OFFLINE;
+    r->config.device_id = "";
+    r->config.enrol_token = NULL;
+    memset(r->config.status_key, 0, sizeof(r->config.status_key));
+    r->server.target = &r->v1;
+}
+
+enum sf_action_kind rig_show(struct rig *r, const struct rig_release *release)
+{
+    r->server.target = release;
+    sf_engine_poke(&r->engine, SF_POKE_CHECK_IN, r->now_ms);
+    return rig_settle(r);
+}
+
+void rig_show_into_trial(struct rig *r, const struct rig_release *release)
+{
+    assert_int_equal(rig_show(r, release), SF_ACTION_REBOOT);
+    rig_boot(r, SF_RESET_SOFTWARE);
+    assert_int_equal(rig_trial(r).open, 1);
+}
+
+void rig_show_confirm(struct rig *r, const struct rig_release *release)
+{
+    rig_show_into_trial(r, release);
+    assert_int_equal(rig_settle(r), SF_ACTION_WAIT);
+    assert_int_equal(rig_trial(r).open, 0);
+    assert_memory_equal(rig_core(r)->running_digest, release->digest, SF_SHA256_SIZE);
+}
+
+void rig_show_in_vain(struct rig *r, const struct rig_release *release, int err)
+{
+    const uint64_t operations = r->chip.op_count;
+    const unsigned downloads = r->server.downloads;
+    assert_int_equal(rig_show(r, release), SF_ACTION_WAIT);
+    assert_int_equal(sf_engine_view(&r->engine).last_error, err);
+    assert_int_equal(r->chip.op_count, operations);
+    assert_int_equal(r->server.downloads, downloads);
+    assert_int_equal(sf_engine_view(&r->engine).update_due, 0);
+}
+
 const struct sf_core *rig_core(const struct rig *r)
 {
     return (const struct sf_core *)(const void *)&r->engine;

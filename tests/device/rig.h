@@ -72,7 +72,9 @@ struct rig_server {
     unsigned checkins;
     unsigned enrolments;
     unsigned downloads;
-    unsigned ranges; /* of these, how many asked for a range */
+    unsigned ranges;       /* of these, how many asked for a range */
+    unsigned manifests;    /* asked for by their path */
+    unsigned not_modified; /* of these, how many were answered 304 */
     struct sf_checkin last;
     char last_authorization[160];
     struct sf_outcome outcome[RIG_OUTCOMES]; /* as reported, repetitions left out */
@@ -143,6 +145,16 @@ enum sf_action_kind rig_settle_again(struct rig *r);
 void rig_install(struct rig *r, const struct rig_release *release);
 
 void rig_target(struct rig *r, const struct rig_release *release);
+
+/* The device knows a static tree in place of the server, which is the host then and shows v1. */
+void rig_static_tree(struct rig *r);
+
+/* The host shows `release`, and the device looks at once: until it rests or wants a reboot, to the
+ * first boot of its trial, to its confirmation; or in vain: it stays, because of `err`. */
+enum sf_action_kind rig_show(struct rig *r, const struct rig_release *release);
+void rig_show_into_trial(struct rig *r, const struct rig_release *release);
+void rig_show_confirm(struct rig *r, const struct rig_release *release);
+void rig_show_in_vain(struct rig *r, const struct rig_release *release, int err);
 
 /* The core, to look at. */
 const struct sf_core *rig_core(const struct rig *r);

@@ -156,6 +156,33 @@ static void answer_artifact(struct rig *r, const struct sf_request *request,
     reply->head.content_len = (int64_t)reply->body_len;
 }
 
+/* A static host: the target's manifest at the path of this device's class. */
+static void answer_manifest(struct rig *r, const struct sf_request *request,
+                            struct rig_reply *reply)
+{
+    const struct rig_release *target = r->server.target;
+
+    r->server.manifests++;
+    assert_null(request->authorization);
+    assert_int_equal(request->range_offset, 0);
+    if (strcmp(request->path, "/manifests/5a110000-0000-0000-0000-000000000000.suit") != 0 ||
+        target == NULL) {
+        reply->head.status = 404;
+        return;
+    }
+    const uint8_t *digest = target->manifest.digest;
+    snprintf(reply->etag, sizeof(reply->etag), "W/\"%02x%02x%02x%02x\"", digest[0], digest[1],
+             digest[2], digest[3]);
+    reply->head.content_len = (int64_t)target->envelope_len;
+    if (request->if_none_match != NULL && strcmp(request->if_none_match, reply->etag) == 0) {
+        r->server.not_modified++;
+        reply->head.status = 304;
+        return;
+    }
+    reply->body = target->envelope;
+    reply->body_len = target->envelope_len;
+}
+
 void rig_server_answer(struct rig *r, const struct sf_request *request, struct rig_reply *reply)
 {
     memset(reply, 0, sizeof(*reply));
@@ -173,6 +200,8 @@ void rig_server_answer(struct rig *r, const struct sf_request *request, struct r
         answer_checkin(r, request, reply);
     } else if (strcmp(request->path, "/device/v1/enrol") == 0) {
         answer_enrol(r, request, reply);
+    } else if (strncmp(request->path, "/manifests/", 11) == 0) {
+        answer_manifest(r, request, reply);
     } else {
         answer_artifact(r, request, reply);
     }

@@ -263,6 +263,29 @@ static void an_outcome_counts_once(void **state)
     }
 }
 
+static void an_outcome_of_a_static_tree_is_history_and_touches_no_deployment(void **state)
+{
+    (void)state;
+    world_target(&w, 2);
+    (void)poll();
+    outcome(SF_ERR_SELF_TEST, 2);
+    w.report.outcome.counter = SF_OFFLINE_COUNTER | 4;
+    const struct checkin_answer *a = poll();
+    assert_true(a->outcome_ack == (SF_OFFLINE_COUNTER | 4));
+    assert_true(world_told(&w, EVENT_LATE_OUTCOME));
+    assert_string_equal(w.last.event[0].text,
+                        "a self-test of the new image failed: static tree, manifest 4, attempt 2: "
+                        "because");
+    assert_int_equal(state_now(), DEPLOYMENT_OFFERED);
+    assert_int_equal(w.device.outcome_counter, 0);
+    outcome(SF_OK, 1); /* of our own counter: it still counts */
+    world_runs(&w, 2);
+    (void)poll();
+    assert_int_equal(state_now(), DEPLOYMENT_CONFIRMED);
+    w.report.outcome.counter = UINT64_MAX;
+    assert_int_equal(poll()->outcome_ack, 0); /* nothing an engine sends */
+}
+
 static void a_late_outcome_goes_to_the_history_only(void **state)
 {
     (void)state;
@@ -360,10 +383,10 @@ static void a_release_on_trial_finishes_before_the_next(void **state)
     phase(SF_PHASE_INSTALLED);
     (void)poll();
     tries(2);
-    const struct checkin_answer *a = poll();
+    (void)poll();
     assert_int_equal(state_now(), DEPLOYMENT_TRIAL);
     world_target(&w, 3);
-    a = poll();
+    const struct checkin_answer *a = poll();
     assert_int_equal(a->action, SF_STATUS_INSTALL);
     assert_int_equal(a->release_id, 2);
     assert_int_equal(a->counter, 2);
@@ -553,6 +576,7 @@ int main(void)
         T(another_release_follows_a_failed_one_and_the_failed_one_stays_out),
         T(network_trouble_is_retried_later_and_three_times_at_most),
         T(an_outcome_counts_once),
+        T(an_outcome_of_a_static_tree_is_history_and_touches_no_deployment),
         T(a_late_outcome_goes_to_the_history_only),
         T(a_device_back_on_its_old_image_without_a_word_was_rolled_back),
         T(a_cancel_on_the_device_ends_it_until_it_is_targeted_anew),
