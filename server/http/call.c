@@ -121,11 +121,12 @@ void call_refuse(struct call *call, int status, const char *why)
         int status;
         const char *code;
     } codes[] = {
-        {400, "bad_request"},       {401, "unauthorized"},        {403, "forbidden"},
-        {404, "not_found"},         {405, "method_not_allowed"},  {408, "too_slow"},
-        {413, "too_large"},         {415, "wrong_content_type"},  {417, "expectation_failed"},
-        {429, "too_many_requests"}, {431, "headers_too_large"},   {501, "not_implemented"},
-        {503, "unavailable"},       {505, "version_unsupported"}, {507, "disk_full"},
+        {400, "bad_request"},         {401, "unauthorized"},       {403, "forbidden"},
+        {404, "not_found"},           {405, "method_not_allowed"}, {408, "too_slow"},
+        {413, "too_large"},           {414, "target_too_long"},    {415, "wrong_content_type"},
+        {417, "expectation_failed"},  {421, "other_server"},       {429, "too_many_requests"},
+        {431, "headers_too_large"},   {501, "not_implemented"},    {503, "unavailable"},
+        {505, "version_unsupported"}, {507, "disk_full"},
     };
     const char *code = "error";
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
@@ -302,7 +303,9 @@ static int find_route(struct call *call)
     struct target target;
     const char *why;
     int status = routes_target(&s->routes, x, call->request.target, &target, &why);
-    if (status != 0) {
+    if (status != 0) { /* a proxy in between may have understood something else */
+        STATS_ADD(s->stats->refused, 1);
+        call->conn->close_after = 1;
         call_refuse(call, status, why);
         return 0;
     }

@@ -266,7 +266,8 @@ static enum step step_head(struct connection *c)
         return begin(c, (size_t)n);
     }
     if (len >= limits->head_bytes) {
-        return refuse(c, 431, "the request line and headers are too long");
+        return c->scan.lines == 0 ? refuse(c, 414, "the request line is too long")
+                                  : refuse(c, 431, "the request line and headers are too long");
     }
     if (c->eof) {
         connection_free(c);

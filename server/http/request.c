@@ -6,7 +6,7 @@
 /* The head is checked twice: line by line against the strict grammar of RFC 9112, then by llhttp,
  * whose callbacks fill struct request. Both must see the same number of header fields. */
 
-enum { BAD = 400, NOT_IMPLEMENTED = 501, VERSION = 505 };
+enum { BAD = 400, TOO_MANY_FIELDS = 431, NOT_IMPLEMENTED = 501, VERSION = 505 };
 
 static const char *const kept[] = {
     "authorization", "content-type", "content-length", "if-none-match",   "if-range",
@@ -62,6 +62,7 @@ int request_head_scan(struct head_scan *s, const uint8_t *data, size_t len, cons
             return -BAD;
         }
         s->pos++;
+        s->lines += s->end == 2;
         if (s->end == 4) {
             return (int)s->pos;
         }
@@ -135,6 +136,9 @@ static int check_lines(struct request *r, const char *head, size_t len)
         }
         r->lines++;
         line = end + 2;
+    }
+    if (r->lines > REQUEST_FIELDS_MAX + 1) {
+        return refuse(r, TOO_MANY_FIELDS, "there are more than 64 header fields");
     }
     return 0;
 }
@@ -227,6 +231,15 @@ static int check_coding(struct request *r, const char *value)
     return 0;
 }
 
+/* A decompressor would be one more parser, and a small body could become a huge one. */
+static int check_content_coding(struct request *r, const char *value)
+{
+    if (strcasecmp(value, "identity") != 0) {
+        return refuse(r, 415, "compressed bodies are not taken: send it without Content-Encoding");
+    }
+    return 0;
+}
+
 static int check_upgrade(struct request *r, const char *value)
 {
     (void)value;
@@ -258,6 +271,7 @@ static int on_value_complete(llhttp_t *parser)
         {"host", check_host},
         {"expect", check_expect},
         {"transfer-encoding", check_coding},
+        {"content-encoding", check_content_coding},
         {"upgrade", check_upgrade},
     };
     struct request *r = of(parser);

@@ -14,14 +14,19 @@
  * 1. Nothing is interpreted in two ways: lines end with CRLF, no folding, no control characters, no
  *    second Host, Content-Length or kept header, no coding but chunked alone, no chunk extension,
  *    no trailer, no Upgrade. Each of these is refused with a status, and the connection must close.
+ *    Nothing is ever decompressed: a body with a content coding is refused too.
  * 2. Header names are lower case; names and values are NUL-terminated in the arena. */
 
 struct head_scan {
-    size_t pos; /* bytes looked at */
-    int end;    /* progress through CR LF CR LF */
+    size_t pos;     /* bytes looked at */
+    int end;        /* progress through CR LF CR LF */
+    unsigned lines; /* that have ended */
 };
 
 enum { HEAD_MORE = 0 };
+
+/* Header fields of one request. Clients send up to some 25 (HTTPUpdate on an ESP8266). */
+enum { REQUEST_FIELDS_MAX = 64 };
 
 /* Looks for the end of the head in data[0, len); call it again with more bytes at the same data.
  * The length of the head with its empty line, HEAD_MORE, or -status with a sentence in *why. */

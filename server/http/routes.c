@@ -10,7 +10,7 @@
 
 /* Percent-decoding happens after splitting, so an encoded slash never makes a segment. */
 
-enum { BAD = 400 };
+enum { BAD = 400, OTHER_SERVER = 421 };
 
 static const char *const method_names[] = {
     [METHOD_GET] = "GET", [METHOD_HEAD] = "HEAD",   [METHOD_POST] = "POST",
@@ -135,46 +135,69 @@ static int decode(char *text, enum plus plus)
     return text_valid(text);
 }
 
-/* 1 if the authority (its end exclusive) is one of our hosts, with any port. */
-static int is_our_host(const struct routes *r, const char *authority, size_t len)
+/* "name", "name:port" or "[v6]:port": the name's place and length in *name, 0 if it is none. */
+static size_t host_name(const char *authority, size_t len, const char **name)
 {
-    size_t name_len = len;
+    size_t name_len;
+    size_t end;
+    *name = authority;
     if (len > 0 && authority[0] == '[') {
-        const char *end = memchr(authority, ']', len);
-        if (end == NULL) {
+        const char *close = memchr(authority, ']', len);
+        if (close == NULL) {
             return 0;
         }
-        name_len = (size_t)(end - authority) - 1;
-        authority++;
+        *name = authority + 1;
+        name_len = (size_t)(close - *name);
+        end = name_len + 2;
     } else {
         const char *colon = memchr(authority, ':', len);
         name_len = colon != NULL ? (size_t)(colon - authority) : len;
+        end = name_len;
     }
+    if (end < len &&
+        (authority[end] != ':' || strspn(authority + end + 1, "0123456789") != len - end - 1)) {
+        return 0;
+    }
+    return name_len;
+}
+
+static int is_our_host(const struct routes *r, const char *name, size_t len)
+{
     for (unsigned i = 0; i < r->host_count; i++) {
-        if (strlen(r->hosts[i]) == name_len && strncasecmp(r->hosts[i], authority, name_len) == 0) {
+        if (strlen(r->hosts[i]) == len && strncasecmp(r->hosts[i], name, len) == 0) {
             return 1;
         }
     }
     return 0;
 }
 
-/* Origin-form as it is; of an absolute-form that names us, the part from the path on. */
-static char *origin_form(const struct routes *r, char *raw, const char **why)
+/* Origin-form as it is; of an absolute-form that names us, the part from the path on. 0 or a
+ * status. */
+static int origin_form(const struct routes *r, char *raw, char **path, const char **why)
 {
     static const char scheme[] = "https://";
+    *path = raw;
     if (raw[0] == '/') {
-        return raw;
+        return 0;
     }
-    *why = "the request target is neither a path nor a URL of this server";
+    *why = "the request target is neither a path nor an https URL with a path";
     if (strncasecmp(raw, scheme, sizeof(scheme) - 1) != 0) {
-        return NULL;
+        return BAD;
     }
     char *authority = raw + sizeof(scheme) - 1;
-    char *path = strchr(authority, '/');
-    if (path == NULL || !is_our_host(r, authority, (size_t)(path - authority))) {
-        return NULL;
+    *path = strchr(authority, '/');
+    if (*path == NULL) {
+        return BAD;
     }
-    return path;
+    const size_t len = (size_t)(*path - authority);
+    const char *name = NULL;
+    const size_t name_len = host_name(authority, len, &name);
+    if (name_len == 0 || memchr(authority, '@', len) != NULL) {
+        *why = "the URL of the request names no host, or user information beside it";
+        return BAD;
+    }
+    *why = "this server is not the one that the URL of the request names, and no proxy";
+    return is_our_host(r, name, name_len) ? 0 : OTHER_SERVER;
 }
 
 static int add_query(struct exchange *x, char *pair)
@@ -211,6 +234,24 @@ static int parse_query(struct exchange *x, char *text)
     return 1;
 }
 
+/* 1 if the decoded segment holds a step in a tree of files, or a backslash, which is one to some. A
+ * slash that was encoded is data: versions are often called after tags like "release/1.2". */
+static int has_step(const char *segment)
+{
+    const char *part = segment;
+    for (;;) {
+        const size_t len = strcspn(part, "/");
+        if ((len == 1 || len == 2) && strspn(part, ".") >= len) {
+            return 1;
+        }
+        if (part[len] == '\0') {
+            break;
+        }
+        part += len + 1;
+    }
+    return strchr(segment, '\\') != NULL;
+}
+
 /* `path` starts with '/'. */
 static int parse_path(char *path, struct target *out)
 {
@@ -220,7 +261,8 @@ static int parse_path(char *path, struct target *out)
         if (path != NULL) {
             *path = '\0';
         }
-        if (out->segments == ROUTES_SEGMENT_MAX || !decode(segment, PLUS_IS_PLUS)) {
+        if (out->segments == ROUTES_SEGMENT_MAX || !decode(segment, PLUS_IS_PLUS) ||
+            has_step(segment)) {
             return 0;
         }
         out->segment[out->segments++] = segment;
@@ -232,9 +274,10 @@ int routes_target(const struct routes *r, struct exchange *x, char *raw, struct 
                   const char **why)
 {
     *out = (struct target){0};
-    char *path = origin_form(r, raw, why);
-    if (path == NULL) {
-        return BAD;
+    char *path;
+    const int status = origin_form(r, raw, &path, why);
+    if (status != 0) {
+        return status;
     }
     char *query = strchr(path, '?');
     if (query != NULL) {
@@ -245,7 +288,8 @@ int routes_target(const struct routes *r, struct exchange *x, char *raw, struct 
         *why = "out of memory";
         return 503;
     }
-    *why = "the path has a bad escape, bytes that are not UTF-8, or too many segments";
+    *why = "the path has a bad escape, bytes that are not UTF-8, '.', '..' or a backslash, or too "
+           "many segments";
     if (!decode(shown, PLUS_IS_PLUS) || !parse_path(path, out)) {
         return BAD;
     }

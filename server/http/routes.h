@@ -23,7 +23,8 @@ struct target {
 };
 
 /* Decodes `raw` (in place) into the target, x->path and x->query. 0, or a status with a sentence in
- * *why: 400 for bad encodings, other forms than origin-form and our absolute-form. */
+ * *why: 400 for bad encodings, steps like '..', and other forms than origin-form and absolute-form;
+ * 421 for the absolute-form of another server. */
 int routes_target(const struct routes *r, struct exchange *x, char *raw, struct target *out,
                   const char **why) __attribute__((warn_unused_result));
 

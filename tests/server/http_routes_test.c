@@ -98,11 +98,12 @@ static void bad_targets_are_400(void **state)
         "a",
         "localhost:80",
         "http://localhost/a/7",
-        "https://evil.example/a/7",
-        "https://localhost.evil.example/a/7",
         "https://localhost",
+        "https:///a/7",
         "https://x@localhost/a/7",
-        "https://[::2]/a/7",
+        "https://localhost@evil.example/a/7",
+        "https://localhost:x/a/7",
+        "https://[::1]x/a/7",
         "https://[::1/a/7",
         "/a/%",
         "/a/%4",
@@ -112,6 +113,17 @@ static void bad_targets_are_400(void **state)
         "/a/%ff",
         "/a/%C0%AF",
         "/a/%ED%A0%80",
+        "/a/..",
+        "/a/.",
+        "/../a/7",
+        "/a/%2e%2e",
+        "/a/.%2E/b/8",
+        "/a/..%2f..%2fadmin-token",
+        "/a/%2F..",
+        "/a/x%2F.",
+        "/a/x\\y",
+        "/a/%5c..%5c",
+        "/a/%c0%ae%c0%ae",
         "/a/7?q=%00",
         "/a/7?q=1&q=2",
         "/1/2/3/4/5/6/7/8/9/10/11/12/13",
@@ -122,6 +134,37 @@ static void bad_targets_are_400(void **state)
         find(&f, METHOD_GET, bad[i]);
         if (f.status != 400) {
             fail_msg("%s gave %d", bad[i], f.status);
+        }
+        arena_release(&f.arena);
+    }
+}
+
+static void absolute_form_of_another_server_is_421(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"https://evil.example/a/7", "https://[::2]/a/7",
+                                         "https://localhost.evil.example/a/7",
+                                         "https://evil.example:8443/a/7"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        struct found f;
+        find(&f, METHOD_GET, others[i]);
+        if (f.status != 421) {
+            fail_msg("%s gave %d", others[i], f.status);
+        }
+        arena_release(&f.arena);
+    }
+}
+
+static void dots_and_slashes_that_are_data_are_taken(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"/a/...",           "/a/..x", "/a/.x",
+                                       "/a/x%2F..y%2F...", "/a/%2F", "/a/1..2"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        struct found f;
+        find(&f, METHOD_GET, good[i]);
+        if (f.status != 0 || f.x.route != &table[1]) {
+            fail_msg("%s gave %d", good[i], f.status);
         }
         arena_release(&f.arena);
     }
@@ -192,6 +235,8 @@ int main(void)
         cmocka_unit_test(literals_win_over_parameters),
         cmocka_unit_test(parameters_and_queries_are_decoded),
         cmocka_unit_test(bad_targets_are_400),
+        cmocka_unit_test(absolute_form_of_another_server_is_421),
+        cmocka_unit_test(dots_and_slashes_that_are_data_are_taken),
         cmocka_unit_test(absolute_form_is_taken_for_our_hosts_only),
         cmocka_unit_test(another_method_is_405_with_the_allowed_ones),
         cmocka_unit_test(wrong_tables_are_named),
