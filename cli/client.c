@@ -9,10 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <openssl/x509_vfy.h>
+
+#include "cli/client_hint.h"
+#include "cli/out.h"
 
 enum {
     CONNECT_TIMEOUT_S = 10,
@@ -20,6 +24,7 @@ enum {
     RETRY_FIRST_MS = 500, /* doubled each time */
     RETRY_AFTER_MAX_S = 10,
     BAR_WIDTH = 40,
+    HTTP_OK = 200,
     HTTP_NO_CONTENT = 204,
 };
 
@@ -30,6 +35,7 @@ struct transfer {
     const struct client_upload *upload;
     size_t sent;
     int show_progress;
+    char request_id[64]; /* the server's, to find the request in its log; or "" */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -140,6 +146,21 @@ static size_t on_answer(char *data, size_t size, size_t count, void *ctx)
     return len;
 }
 
+static size_t on_header(char *line, size_t size, size_t count, void *ctx)
+{
+    static const char name[] = "x-request-id:";
+    struct transfer *t = ctx;
+    char text[sizeof t->request_id];
+    size_t len = size * count;
+    size_t at = sizeof name - 1;
+    if (len > at && strncasecmp(line, name, at) == 0) {
+        at += strspn(line + at, " ");
+        snprintf(text, sizeof text, "%.*s", (int)strcspn(line + at, "\r\n"), line + at);
+        out_clean(text, t->request_id, sizeof t->request_id);
+    }
+    return len;
+}
+
 static size_t on_send(char *out, size_t size, size_t count, void *ctx)
 {
     struct transfer *t = ctx;
@@ -231,20 +252,38 @@ static int tell_curl(const struct client *c, CURLcode code, const struct transfe
     return cli_fail(CLI_UNREACHABLE, "cannot reach %s: %s", server, detail);
 }
 
-/* An answer that is no success: the server's own sentence, as it is. */
-static int tell_status(const struct client *c, long http, const struct transfer *t)
+/* A server's sentence may be of any language, but must not move the terminal's cursor. */
+static void clean_sentence(const char *text, char *out, size_t size)
+{
+    snprintf(out, size, "%s", text);
+    for (char *c = out; *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f) {
+            *c = '?';
+        }
+    }
+}
+
+/* An answer that is no success: the server's own sentence, what may help, and where to find the
+ * request in the server's log. */
+static int tell_status(struct client *c, long http, const struct transfer *t)
 {
     json_t *root = json_loadb(t->answer ? t->answer : "", t->answer_len, 0, NULL);
-    const char *message =
-        json_string_value(json_object_get(json_object_get(root, "error"), "message"));
-    int status = http >= 500 ? CLI_UNREACHABLE : CLI_REFUSED;
+    const json_t *error = json_object_get(root, "error");
+    const char *message = json_string_value(json_object_get(error, "message"));
+    const char *code = json_string_value(json_object_get(error, "code"));
+    const char *id = t->request_id;
+    const int status = http >= 500 ? CLI_UNREACHABLE : CLI_REFUSED;
+    char said[1024];
+    struct client_hint hint = {0};
     if (message) {
-        status = cli_fail(status, "%s", message);
+        clean_sentence(message, said, sizeof said);
+        hint = code ? client_hint(c, code, message) : hint;
     } else {
-        status = cli_fail(status, "the server %s answers HTTP %ld", c->config.server, http);
+        snprintf(said, sizeof said, "the server %s answers HTTP %ld", c->config.server, http);
     }
     json_decref(root);
-    return status;
+    return cli_fail(status, "%s%s%s%s%s", said, hint.text, id[0] ? " (request " : "", id,
+                    id[0] ? ")" : "");
 }
 
 /* ---- requests ---- */
@@ -300,6 +339,8 @@ static CURLcode set_request(struct client *c, const struct request *r, struct tr
     curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, (long)STALL_TIMEOUT_S);
     curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_answer);
     curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(c->curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(c->curl, CURLOPT_HEADERDATA, t);
     if (r->upload) {
         curl_easy_setopt(c->curl, CURLOPT_UPLOAD, 1L);
         curl_easy_setopt(c->curl, CURLOPT_READFUNCTION, on_send);
@@ -423,6 +464,19 @@ int client_call(struct client *client, const char *method, const struct client_p
     int status = run_request(client, &r, answer);
     free(text);
     return status;
+}
+
+json_t *client_look(struct client *client, const struct client_path *path)
+{
+    const struct request r = {.method = "GET", .path = path};
+    struct transfer t = {0};
+    long http = 0;
+    json_t *root = NULL;
+    if (!path->too_long && perform(client, &r, &t, &http) == CURLE_OK && http == HTTP_OK) {
+        root = json_loadb(t.answer ? t.answer : "", t.answer_len, JSON_REJECT_DUPLICATES, NULL);
+    }
+    free(t.answer);
+    return root;
 }
 
 int client_put(struct client *client, const struct client_path *path,

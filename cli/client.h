@@ -47,6 +47,9 @@ void client_query(struct client_path *path, const char *name, const char *value)
 int client_call(struct client *client, const char *method, const struct client_path *path,
                 const json_t *body, json_t **answer) __attribute__((warn_unused_result));
 
+/* One GET without repetitions and sentences, for hints: the server's JSON, or NULL. */
+json_t *client_look(struct client *client, const struct client_path *path);
+
 /* PUTs bytes, with a progress bar on stderr if that is a terminal. */
 struct client_upload {
     const char *label;

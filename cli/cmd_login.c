@@ -10,6 +10,7 @@
 #include "cli/client.h"
 #include "cli/file.h"
 #include "cli/out.h"
+#include "cli/token_state.h"
 
 enum { L_CA, L_TOKEN_FILE, L_NO_CHECK };
 
@@ -111,6 +112,11 @@ static int ask_server(const struct config *config, json_t **answer)
 
 static int tell(const struct cli_args *args, const struct config *config, json_t *who)
 {
+    const struct token_state state = token_state(who, out_now_s());
+    if (state.ends_soon) {
+        cli_note("surefoot: note: this token %s; make another with `surefoot token new`",
+                 state.text);
+    }
     if (args->json) {
         return out_json(json_pack("{s:s, s:O?}", "server", config->server, "whoami", who));
     }

@@ -1,10 +1,8 @@
 /* surefoot product: create, list, show, set, enrol-token, target. */
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/chips.h"
 #include "cli/cli.h"
@@ -12,6 +10,7 @@
 #include "cli/file.h"
 #include "cli/keys.h"
 #include "cli/out.h"
+#include "cli/secret_file.h"
 #include "formats/image.h"
 #include "formats/partition.h"
 
@@ -187,49 +186,12 @@ static int call_once(const struct cli_args *args, const char *method,
     return status;
 }
 
-/* ---- tokens ---- */
-
-/* A token is shown once: its file must be writable before it is made. */
-static int check_place(const char *path)
+/* What an enrolment token is, for the file that it goes to. */
+static struct secret enrol_secret(const char *field)
 {
-    char folder[512] = ".";
-    const char *slash = strrchr(path, '/');
-    if (slash) {
-        snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    }
-    if (access(folder, W_OK | X_OK) != 0) {
-        return cli_fail(CLI_LOCAL, "cannot write '%s': %s", path, strerrordesc_np(errno));
-    }
-    if (access(path, F_OK) == 0) {
-        return cli_fail(CLI_LOCAL,
-                        "'%s' is there already and is not overwritten; move it away or "
-                        "name another file",
-                        path);
-    }
-    return CLI_OK;
-}
-
-static int save_token(json_t *answer, const char *field, const char *path)
-{
-    const char *token = json_string_value(json_object_get(answer, field));
-    if (!token) {
-        return cli_fail(CLI_UNREACHABLE, "the server's answer has no enrolment token");
-    }
-    char line[CONFIG_TOKEN_MAX + 2];
-    snprintf(line, sizeof line, "%s\n", token);
-    int status = file_write(path, line, strlen(line), 0600, FILE_NEW_ONLY);
-    explicit_bzero(line, sizeof line);
-    if (status == CLI_OK) {
-        cli_note("%s: enrolment token, mode 0600; it goes into the product's firmware or its "
-                 "provisioning",
-                 path);
-        json_object_del(answer, field);
-        json_object_set_new(answer, "enrol_token_file", out_json_path(path));
-    } else {
-        cli_note("surefoot: note: the server did it, but the token is lost: make another with "
-                 "`surefoot product enrol-token`");
-    }
-    return status;
+    return (struct secret){field, "enrol_token_file", "enrolment token",
+                           "it goes into the product's firmware or its provisioning",
+                           "surefoot product enrol-token"};
 }
 
 /* ---- commands ---- */
@@ -267,13 +229,14 @@ static int run_create(const struct cli_args *args)
     json_t *body = json_object();
     json_t *answer = NULL;
     int status = make_create_body(args, body);
-    status = status == CLI_OK ? check_place(token_path) : status;
+    status = status == CLI_OK ? secret_file_check(token_path) : status;
     if (status == CLI_OK) {
         const struct client_path path = client_path("products", NULL, NULL, NULL);
         status = call_once(args, "POST", &path, body, &answer);
     }
     json_decref(body);
-    status = status == CLI_OK ? save_token(answer, "enrol_token", token_path) : status;
+    const struct secret secret = enrol_secret("enrol_token");
+    status = status == CLI_OK ? secret_file_save(args, token_path, &secret, answer) : status;
     if (status != CLI_OK) {
         json_decref(answer);
         return status;
@@ -355,14 +318,15 @@ static int run_enrol_token(const struct cli_args *args)
     if (status == CLI_OK && cli_given(args, T_DAYS)) {
         json_object_set_new(body, "days", json_integer((json_int_t)days));
     }
-    status = status == CLI_OK ? check_place(token_path) : status;
+    status = status == CLI_OK ? secret_file_check(token_path) : status;
     if (status == CLI_OK) {
         const struct client_path path =
             client_path("products", args->operand[0], "enrol-tokens", NULL);
         status = call_once(args, "POST", &path, body, &answer);
     }
     json_decref(body);
-    status = status == CLI_OK ? save_token(answer, "token", token_path) : status;
+    const struct secret secret = enrol_secret("token");
+    status = status == CLI_OK ? secret_file_save(args, token_path, &secret, answer) : status;
     if (status == CLI_OK && args->json) {
         return out_json(answer);
     }

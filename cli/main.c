@@ -16,6 +16,7 @@ static const struct cli_group groups[] = {
     {"flash", "look at flash dumps and say what would boot", cmd_flash},
     {"manifest", "sign, check and show manifests", cmd_manifest},
     {"login", "say which server to talk to, and as whom", cmd_login},
+    {"token", "make, list and revoke API tokens", cmd_token},
     {"product", "create products and set what their devices should run", cmd_product},
     {"release", "publish and list releases", cmd_release},
     {"device", "list, follow and steer devices", cmd_device},

@@ -64,7 +64,9 @@ static int authorise_token(struct exchange *x, struct protocols *p, const char *
         err = store_token_find(reader_of(x, p), digest, &token);
     }
     if (err == SF_ERR_NOTFOUND || (err == SF_OK && !token_usable(&token, p->now()))) {
-        return answer_401(x, "this API token is unknown, revoked or expired: log in with another");
+        return answer_401(
+            x, "this API token is unknown, revoked or expired: an administrator makes another "
+               "(`surefoot token new NAME --scope SCOPE`), `surefoot login` stores it");
     }
     x->who = err == SF_OK ? arena_strdup(x->arena, token.name) : NULL;
     if (x->who == NULL) {
@@ -124,6 +126,31 @@ static int authorise_device(struct exchange *x, struct protocols *p, const char 
     }
 }
 
+/* Says which scopes would do. */
+static int answer_403(struct exchange *x, unsigned wanted)
+{
+    char list[80] = "";
+    const char *first = NULL;
+    for (unsigned i = 0; i < SCOPE_COUNT; i++) {
+        if ((scopes[i].roles & wanted) != 0) {
+            size_t have = strlen(list);
+            (void)snprintf(list + have, sizeof(list) - have, "%s%s", first == NULL ? "" : " or ",
+                           scopes[i].name);
+            first = first == NULL ? scopes[i].name : first;
+        }
+    }
+    const char *has = scope_name(x->roles & ~(unsigned)ROLE_ANYONE);
+    if (first == NULL) {
+        exchange_fail(x, 403, "forbidden", "token '%s' of scope %s may not do this", x->who, has);
+    } else {
+        exchange_fail(x, 403, "forbidden",
+                      "token '%s' of scope %s may not do this, it takes scope %s: an administrator "
+                      "makes such a token (`surefoot token new NAME --scope %s`)",
+                      x->who, has, list, first);
+    }
+    return EXCHANGE_ANSWERED;
+}
+
 int protocols_authorise(struct exchange *x, void *ctx)
 {
     struct protocols *p = ctx;
@@ -138,9 +165,7 @@ int protocols_authorise(struct exchange *x, void *ctx)
     int result = (wanted & ROLE_DEVICE) != 0 ? authorise_device(x, p, secret)
                                              : authorise_token(x, p, secret);
     if (result == 0 && (x->roles & wanted) == 0) {
-        exchange_fail(x, 403, "forbidden", "token '%s' of scope %s may not do this", x->who,
-                      scope_name(x->roles & ~(unsigned)ROLE_ANYONE));
-        return EXCHANGE_ANSWERED;
+        return answer_403(x, wanted);
     }
     return result;
 }

@@ -212,6 +212,44 @@ static void the_server_s_sentence_is_shown_as_it_is(void **state)
     https_stop(&s);
 }
 
+static void a_refusal_names_the_request_for_the_server_s_log(void **state)
+{
+    (void)state;
+    static const char no[] = "{\"error\":{\"code\":\"x\",\"message\":\"no\\u001b[2J\"}}";
+    const struct https_answer script[] = {{422, "X-Request-Id: 7f3a-1\r\n", no},
+                                          {404, "x-request-id:  7f3a-\x1b[2J\r\n", "nothing"}};
+    struct https s;
+    start(&s, script, 2);
+    run_expect(run_surefoot("product", "show", "lamp", NULL), 1,
+               "surefoot: no?[2J (request 7f3a-1)\n");
+    run_expect(run_surefoot("product", "show", "lamp", NULL), 1,
+               "answers HTTP 404 (request 7f3a-?[2J)\n");
+    https_stop(&s);
+}
+
+static void an_unknown_name_brings_the_nearest_or_those_there_are(void **state)
+{
+    (void)state;
+    static const char none[] = "{\"error\":{\"code\":\"no_such_product\",\"message\":"
+                               "\"there is no product 'lmap'\"}}";
+    static const char some[] = "{\"items\":[{\"name\":\"lamp\"},{\"name\":\"fan\"}]}";
+    static const char others[] = "{\"items\":[{\"name\":\"door\"},{\"name\":\"fan\"}]}";
+    const struct https_answer script[] = {{404, NULL, none}, {200, NULL, some},
+                                          {404, NULL, none}, {200, NULL, others},
+                                          {404, NULL, none}, {200, NULL, "{\"items\":[]}"},
+                                          {404, NULL, none}, {500, NULL, "x"}};
+    struct https s;
+    start(&s, script, 8);
+    run_expect(run_surefoot("product", "show", "lmap", NULL), 1,
+               "there is no product 'lmap'; did you mean 'lamp'?\n");
+    run_expect(run_surefoot("product", "show", "lmap", NULL), 1, "'lmap'; there are door, fan\n");
+    run_expect(run_surefoot("product", "show", "lmap", NULL), 1,
+               "'lmap'; there is none yet: `surefoot product create`\n");
+    run_expect(run_surefoot("product", "show", "lmap", NULL), 1, "no product 'lmap'\n");
+    https_stop(&s);
+    assert_non_null(strstr(s.request[1], "GET /api/v1/products?limit=500 HTTP/1.1"));
+}
+
 static void a_busy_server_is_asked_again_and_a_failing_one_is_given_up(void **state)
 {
     (void)state;
@@ -363,6 +401,8 @@ int main(void)
         cmocka_unit_test(addresses_that_are_none_are_usage),
         cmocka_unit_test(the_token_is_read_from_stdin_or_a_file_and_checked),
         cmocka_unit_test(the_server_s_sentence_is_shown_as_it_is),
+        cmocka_unit_test(a_refusal_names_the_request_for_the_server_s_log),
+        cmocka_unit_test(an_unknown_name_brings_the_nearest_or_those_there_are),
         cmocka_unit_test(a_busy_server_is_asked_again_and_a_failing_one_is_given_up),
         cmocka_unit_test(a_post_whose_answer_was_lost_is_not_repeated),
         cmocka_unit_test(redirects_are_not_followed),

@@ -1,103 +1,45 @@
 /* surefoot against the real surefootd: products, releases and their refusals, devices. */
 
-#include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/uuid.h"
 #include "tests/cli/run.h"
+#include "tests/cli/served.h"
 #include "tests/support/esp_flash.h"
 #include "tests/support/esp_image.h"
 #include "tests/support/vectors.h"
 
 enum { SIZE = 8192, SLOT_SIZE = 65536 };
 
-static char url[128];
-static pid_t server_pid;
-static int server_out = -1;
 static const char *key;
 static uint8_t class_a[UUID_SIZE];
 static uint8_t class_b[UUID_SIZE];
 
-/* Starts surefootd on a free port; `url` is taken from the line it prints. */
-static int start_server(void)
-{
-    int fds[2];
-    char line[256] = "";
-    static const char program[] = SF_BIN_DIR "/surefootd";
-    const char *const args[] = {program,       "--data", run_path("data"), "--listen",
-                                "127.0.0.1:0", "--host", "localhost",      NULL};
-    char *argv[sizeof args / sizeof args[0]]; /* posix_spawn wants it without const */
-    memcpy(argv, args, sizeof args);
-    posix_spawn_file_actions_t actions;
-    if (pipe(fds) != 0) {
-        return -1;
-    }
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
-    posix_spawn_file_actions_addclose(&actions, fds[0]);
-    posix_spawn_file_actions_addopen(&actions, 2, run_path("server.log"), O_WRONLY | O_CREAT, 0600);
-    int failed = posix_spawn(&server_pid, argv[0], &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    close(fds[1]);
-    server_out = fds[0];
-    for (size_t n = 0; !failed && n + 1 < sizeof line && !strstr(line, "listening on "); n = 0) {
-        while (n + 1 < sizeof line && read(fds[0], line + n, 1) == 1 && line[n] != '\n') {
-            n++;
-        }
-        line[n] = '\0';
-        if (n == 0) {
-            return -1; /* it ended */
-        }
-    }
-    const char *at = strstr(line, "https://");
-    const char *port = at ? strrchr(at, ':') : NULL;
-    if (!port) {
-        return -1;
-    }
-    snprintf(url, sizeof url, "https://localhost%s", port);
-    return 0;
-}
-
 static int setup(void **state)
 {
     uint8_t vendor[UUID_SIZE];
-    if (run_setup(state) != 0 || start_server() != 0 ||
+    if (run_setup(state) != 0 || served_start() != 0 ||
         uuid_vendor("example.com", vendor) != SF_OK ||
         uuid_class(vendor, "lamp", "A", class_a) != SF_OK ||
         uuid_class(vendor, "lamp", "B", class_b) != SF_OK) {
         return -1;
     }
     key = run_path("release.pem");
-    int status = run_surefoot("key", "new", key, NULL)->status;
-    status |= run_surefoot("login", url, "--ca", run_path("data/ca.pem"), "--token-file",
-                           run_path("data/admin-token"), NULL)
-                  ->status;
-    status |=
-        run_surefoot("product", "create", "lamp", "--chip", "esp32c3", "--vendor", "example.com",
-                     "--slot-size", "65536", "--hw-revision", "A", "--hw-revision", "B",
-                     "--release-key", key, "--enrol-token", run_path("lamp.token"), NULL)
-            ->status;
-    return status;
+    return served_make_lamp();
 }
 
 static int teardown(void **state)
 {
-    int status = 0;
-    kill(server_pid, SIGTERM);
-    int failed = waitpid(server_pid, &status, 0) != server_pid || status != 0;
-    close(server_out);
+    int failed = served_stop();
     return run_teardown(state) | failed;
 }
 
@@ -236,6 +178,11 @@ static void an_image_is_published_shown_and_made_the_target(void **state)
     json_decref(product);
     run_expect(run_surefoot("product", "target", "lamp", "none", NULL), 0, NULL);
     run_expect(run_surefoot("product", "target", "lamp", "9.9.9", NULL), 1, "9.9.9");
+    run_expect(run_surefoot("release", "show", "lamp", "1.0", NULL), 1,
+               "product 'lamp' has no release '1.0'; did you mean '1.0.0'?");
+    run_expect(run_surefoot("release", "list", "lmap", NULL), 1, "did you mean 'lamp'?");
+    run_expect(run_surefoot("device", "list", "--product", "lamb", NULL), 1,
+               "did you mean 'lamp'?");
 }
 
 static void one_release_has_an_image_for_each_hardware_revision(void **state)
@@ -388,8 +335,8 @@ static void a_token_that_the_server_does_not_know_is_refused(void **state)
     (void)state;
     const char *token = run_path("wrong-token");
     run_write(token, "sft_0000000000000000000000000000000000000000000000000000000000000000", 68);
-    run_expect(run_surefoot("login", url, "--ca", run_path("data/ca.pem"), "--token-file", token,
-                            "--config", run_path("wrong.json"), NULL),
+    run_expect(run_surefoot("login", served_url(), "--ca", run_path("data/ca.pem"), "--token-file",
+                            token, "--config", run_path("wrong.json"), NULL),
                1, "token");
     assert_int_not_equal(access(run_path("wrong.json"), F_OK), 0);
 }

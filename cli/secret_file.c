@@ -1,0 +1,63 @@
+/* Secrets that the server shows once. */
+
+#include "cli/secret_file.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/config.h"
+#include "cli/file.h"
+#include "cli/out.h"
+
+int secret_file_check(const char *path)
+{
+    char folder[PATH_MAX] = ".";
+    const char *slash = strrchr(path, '/');
+    if (strcmp(path, "-") == 0) {
+        return CLI_OK;
+    }
+    if (slash) {
+        snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    }
+    if (access(folder, W_OK | X_OK) != 0) {
+        return cli_fail(CLI_LOCAL, "cannot write '%s': %s", path, strerrordesc_np(errno));
+    }
+    if (access(path, F_OK) == 0) {
+        return cli_fail(CLI_LOCAL,
+                        "'%s' is there already and is not overwritten; move it away or "
+                        "name another file",
+                        path);
+    }
+    return CLI_OK;
+}
+
+int secret_file_save(const struct cli_args *args, const char *path, const struct secret *secret,
+                     json_t *answer)
+{
+    const char *text = json_string_value(json_object_get(answer, secret->field));
+    if (!text) {
+        return cli_fail(CLI_UNREACHABLE, "the server's answer has no %s", secret->what);
+    }
+    if (strcmp(path, "-") == 0) {
+        if (!args->json) {
+            puts(text);
+        }
+        return CLI_OK;
+    }
+    char line[CONFIG_TOKEN_MAX + 2];
+    snprintf(line, sizeof line, "%s\n", text);
+    int status = file_write(path, line, strlen(line), 0600, FILE_NEW_ONLY);
+    explicit_bzero(line, sizeof line);
+    if (status != CLI_OK) {
+        cli_note("surefoot: note: the server made the %s, but it is lost: make another with `%s`",
+                 secret->what, secret->again);
+        return status;
+    }
+    cli_note("%s: %s, mode 0600; %s", path, secret->what, secret->use);
+    json_object_del(answer, secret->field);
+    json_object_set_new(answer, secret->file_field, out_json_path(path));
+    return CLI_OK;
+}
