@@ -4,6 +4,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/p256.h"
@@ -22,11 +23,22 @@ static EVP_MD_CTX *hash_get(const struct sf_sha256 *hash)
     return holder.md;
 }
 
+/* EVP_sha256() is looked up among the providers at each use, under a lock; this one only once. It
+ * lives as long as the process. */
+static EVP_MD *sha256;
+static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
+
+static void fetch_sha256(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA2-256", NULL);
+}
+
 static int sha256_start(void *ctx, struct sf_sha256 *hash)
 {
     (void)ctx;
+    (void)pthread_once(&sha256_once, fetch_sha256);
     EVP_MD_CTX *md = EVP_MD_CTX_new();
-    if (md == NULL || EVP_DigestInit_ex2(md, EVP_sha256(), NULL) != 1) {
+    if (md == NULL || sha256 == NULL || EVP_DigestInit_ex2(md, sha256, NULL) != 1) {
         EVP_MD_CTX_free(md);
         return SF_ERR_CRYPTO;
     }

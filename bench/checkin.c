@@ -2,7 +2,8 @@
  *
  *   bench-checkin ID CLASS-UUID ENROL-TOKEN-FILE OUT-DIR
  *
- * OUT-DIR/enrol and OUT-DIR/checkin are whole HTTP/1.1 requests with `Connection: close`. */
+ * OUT-DIR/enrol and OUT-DIR/checkin are whole HTTP/1.1 requests with `Connection: close`,
+ * OUT-DIR/checkin-keep is one without. */
 #include <stdio.h>
 #include <string.h>
 
@@ -13,20 +14,28 @@
 
 static const char secret[] = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-static int write_request(const char *folder, const char *name, const char *headers,
-                         struct sf_bytes body)
+static const char close_after[] = "Connection: close\r\n";
+
+struct request {
+    const char *name; /* of the file */
+    const char *route;
+    const char *headers;
+    const char *connection;
+};
+
+static int write_request(const char *folder, const struct request *r, struct sf_bytes body)
 {
     char path[512];
-    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, r->name);
     FILE *file = fopen(path, "wb");
     if (file == NULL) {
         perror(path);
         return 1;
     }
     (void)fprintf(file,
-                  "POST /device/v1/%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                  "POST /device/v1/%s HTTP/1.1\r\nHost: localhost\r\n%s"
                   "Content-Type: application/cbor\r\n%sContent-Length: %zu\r\n\r\n",
-                  name, headers, body.len);
+                  r->route, r->connection, r->headers, body.len);
     (void)fwrite(body.data, 1, body.len, file);
     return fclose(file) == 0 ? 0 : 1;
 }
@@ -48,7 +57,8 @@ static int write_enrol(char **argv, const uint8_t class_uuid[SF_UUID_SIZE])
         return 1;
     }
     const int32_t len = sf_enrol_encode(&enrol, body, sizeof(body));
-    return len < 0 ? 1 : write_request(argv[4], "enrol", "", (struct sf_bytes){body, (size_t)len});
+    const struct request r = {"enrol", "enrol", "", close_after};
+    return len < 0 ? 1 : write_request(argv[4], &r, (struct sf_bytes){body, (size_t)len});
 }
 
 static int write_checkin(char **argv, const uint8_t class_uuid[SF_UUID_SIZE])
@@ -70,9 +80,11 @@ static int write_checkin(char **argv, const uint8_t class_uuid[SF_UUID_SIZE])
     const int32_t len = sf_checkin_encode(&c, body, sizeof(body));
     char headers[256];
     (void)snprintf(headers, sizeof(headers), "Authorization: Bearer %s.%s\r\n", argv[1], secret);
-    return len < 0
-               ? 1
-               : write_request(argv[4], "checkin", headers, (struct sf_bytes){body, (size_t)len});
+    const struct request once = {"checkin", "checkin", headers, close_after};
+    const struct request keep = {"checkin-keep", "checkin", headers, ""};
+    const struct sf_bytes bytes = {body, (size_t)(len < 0 ? 0 : len)};
+    return len < 0 || write_request(argv[4], &once, bytes) != 0 ||
+           write_request(argv[4], &keep, bytes) != 0;
 }
 
 int main(int argc, char **argv)

@@ -30,7 +30,7 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_SUREFOOTD_PACKAGE_NAME surefootd)
 set(CPACK_DEBIAN_SUREFOOTD_PACKAGE_DEPENDS
-    "systemd | systemd-standalone-sysusers, init-system-helpers")
+    "systemd | systemd-standalone-sysusers")
 set(CPACK_DEBIAN_SUREFOOTD_PACKAGE_SUGGESTS surefoot)
 set(CPACK_DEBIAN_SUREFOOTD_PACKAGE_CONTROL_EXTRA
     ${CMAKE_SOURCE_DIR}/packaging/debian/postinst ${CMAKE_SOURCE_DIR}/packaging/debian/prerm

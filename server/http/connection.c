@@ -4,11 +4,11 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -25,6 +25,7 @@
 enum {
     FILE_PIECE = 16 * 1024 - 128, /* of a file; with libevent's header a 16 KiB block */
     OUTPUT_LOW = 8 * 1024,        /* the next piece is read below this */
+    DROP_BYTES = 1024,            /* of input after the last answer; more lingers */
 };
 
 enum { NO_MEMORY = 503 };
@@ -45,7 +46,7 @@ void server_leave(struct http_server *s)
 static void leave_handshake(struct connection *c)
 {
     if (c->phase == PHASE_HANDSHAKE) {
-        (void)atomic_fetch_sub_explicit(&c->worker->handshakes, 1, memory_order_relaxed);
+        (void)atomic_fetch_sub_explicit(&c->worker->server->handshakes, 1, memory_order_relaxed);
     }
 }
 
@@ -138,13 +139,16 @@ static uint64_t drained(const struct connection *c)
 
 /* ---- the end ---- */
 
+/* Takes what waits in the socket, mostly the client's close_notify; 1 if there is more than that.
+ */
 static int input_left(struct connection *c)
 {
-    int waiting = 0;
-    if (ioctl(bufferevent_getfd(c->bev), FIONREAD, &waiting) != 0) {
-        return 0;
+    uint8_t dropped[DROP_BYTES];
+    if (evbuffer_get_length(bufferevent_get_input(c->bev)) > 0) {
+        return 1;
     }
-    return waiting > 0 || evbuffer_get_length(bufferevent_get_input(c->bev)) > 0;
+    return recv(bufferevent_getfd(c->bev), dropped, sizeof(dropped), MSG_DONTWAIT) ==
+           (ssize_t)sizeof(dropped);
 }
 
 static void say_goodbye(struct connection *c)
@@ -311,6 +315,17 @@ static enum step step_body(struct connection *c)
 
 /* ---- answer ---- */
 
+/* While the socket gathers, only full segments leave: the records of a file together, and the last
+ * answer with TLS's goodbye and the end of the stream. Each of their own costs both sides the whole
+ * way through TCP. close() and shutdown() end it, too. */
+static void gather(struct connection *c, int on)
+{
+    if (c->gathers != on) {
+        (void)setsockopt(bufferevent_getfd(c->bev), IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+        c->gathers = on;
+    }
+}
+
 static enum step step_handler(struct connection *c)
 {
     (void)bufferevent_disable(c->bev, EV_READ);
@@ -324,6 +339,7 @@ static enum step step_handler(struct connection *c)
         c->close_after = 1;
     }
     answer_write(c);
+    gather(c, c->close_after || c->file.left > 0);
     bufferevent_setwatermark(c->bev, EV_WRITE, c->file.left > 0 ? OUTPUT_LOW : 0, 0);
     connection_phase(c, PHASE_ANSWER);
     c->drained_at = drained(c);
@@ -377,6 +393,7 @@ static enum step step_answer(struct connection *c)
     if (c->close_after) {
         return wind_up(c);
     }
+    gather(c, 0);
     call_free(c->call);
     c->call = NULL;
     connection_phase(c, PHASE_IDLE);
@@ -526,7 +543,7 @@ void connection_open(struct worker *w, int fd, const char *peer)
         }
         free(c);
         (void)close(fd);
-        (void)atomic_fetch_sub_explicit(&w->handshakes, 1, memory_order_relaxed);
+        (void)atomic_fetch_sub_explicit(&w->server->handshakes, 1, memory_order_relaxed);
         server_leave(w->server);
         return;
     }

@@ -27,16 +27,13 @@ struct http_server {
     struct routes routes;
     struct stats *stats; /* config's, or own_stats */
     struct stats own_stats;
-    struct loop acceptor;
-    struct evconnlistener *listener;
-    struct task stop_task;
-    struct event *resume; /* after accept() ran out of descriptors */
-    int listen_fd;        /* until the listener has it, else -1 */
+    int listen_fd;         /* of all listeners; the last one to stop closes it */
+    atomic_uint listeners; /* that have not stopped */
     unsigned port;
     struct worker *worker;
     unsigned worker_count;
-    unsigned next_worker; /* acceptor's thread only */
     atomic_uint live;
+    atomic_uint handshakes; /* unfinished ones */
     atomic_int draining;
     pthread_mutex_t lock; /* with idle: wakes http_drain() when live becomes 0 */
     pthread_cond_t idle;
@@ -48,8 +45,9 @@ struct worker {
     unsigned index;
     struct connection *connections; /* doubly linked */
     struct call *calls;             /* doubly linked */
-    atomic_uint handshakes;         /* unfinished ones, handed over or running */
-    int64_t date_s;                 /* of date */
+    struct evconnlistener *listener;
+    struct event *resume; /* after accept() ran out of descriptors */
+    int64_t date_s;       /* of date */
     char date[32];
     struct task drain;
 };
@@ -86,6 +84,7 @@ struct connection {
     int in_step;         /* advance() is on the stack */
     int eof;             /* the client sends nothing more */
     int close_after;     /* this answer is the last */
+    int gathers;         /* TCP_CORK is on */
     unsigned requests;   /* begun */
     uint64_t moved;      /* body bytes in since the window began */
     uint64_t queued;     /* bytes put into the output, ever */

@@ -7,8 +7,8 @@
 #include "base/stats.h"
 #include "base/tls.h"
 
-/* HTTP/1.1 and 1.0 over TLS: one acceptor hands sockets to N loop threads; each connection lives on
- * one loop, without locks. Requests are parsed by llhttp and by stricter rules of ours (request.h);
+/* HTTP/1.1 and 1.0 over TLS: N loop threads accept from one socket; each connection lives on one
+ * loop, without locks. Requests are parsed by llhttp and by stricter rules of ours (request.h);
  * what is doubtful is refused and the connection closed.
  *
  *     struct http_config config = {.listen = "127.0.0.1:8443", .tls = tls, .routes = routes,
@@ -28,7 +28,7 @@ enum { HTTP_ERROR_MAX = 256 };
 /* 0 = the default in parentheses. */
 struct http_limits {
     unsigned connections;  /* open at once (10000, less when RLIMIT_NOFILE is lower) */
-    unsigned handshakes;   /* unfinished at once on one loop (512) */
+    unsigned handshakes;   /* unfinished at once, for each loop (512) */
     unsigned head_bytes;   /* request line and headers (8192) */
     unsigned arena_bytes;  /* memory of one exchange besides its body (4 MiB) */
     unsigned head_ms;      /* handshake and head, from accept or the first byte (10000) */

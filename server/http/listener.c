@@ -17,7 +17,8 @@
 #include "formats/err.h"
 #include "server/http/connection.h"
 
-/* The server as a whole: binding, the acceptor, handing sockets to workers, draining. */
+/* The server as a whole: binding, accepting, draining. Every loop accepts from the one socket: to
+ * hand each over from a thread of its own cost a wake-up and two switches of threads. */
 
 enum {
     BACKLOG = 1024,
@@ -196,20 +197,6 @@ static int open_socket(struct http_server *s, char error[HTTP_ERROR_MAX])
 
 /* ---- accepting ---- */
 
-struct handoff {
-    struct task task;
-    struct worker *worker;
-    int fd;
-    char peer[INET6_ADDRSTRLEN];
-};
-
-static void arrive(void *arg)
-{
-    struct handoff *h = arg;
-    connection_open(h->worker, h->fd, h->peer);
-    free(h);
-}
-
 static void peer_text(const struct sockaddr *address, char out[INET6_ADDRSTRLEN])
 {
     static const char mapped[] = "::ffff:";
@@ -227,10 +214,10 @@ static void peer_text(const struct sockaddr *address, char out[INET6_ADDRSTRLEN]
 }
 
 /* Dropping a socket here costs microseconds; a handshake costs hundreds. */
-static int must_shed(struct http_server *s, const struct worker *w)
+static int must_shed(struct http_server *s)
 {
     return atomic_load(&s->draining) || atomic_load(&s->live) >= s->limits.connections ||
-           atomic_load(&w->handshakes) >= s->limits.handshakes;
+           atomic_load(&s->handshakes) >= s->limits.handshakes * s->worker_count;
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
@@ -238,43 +225,40 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
 {
     (void)listener;
     (void)address_len;
-    struct http_server *s = ctx;
-    struct worker *w = &s->worker[s->next_worker];
-    s->next_worker = (s->next_worker + 1) % s->worker_count;
-    struct handoff *h = must_shed(s, w) ? NULL : malloc(sizeof(*h));
-    if (h == NULL) {
+    struct worker *w = ctx;
+    struct http_server *s = w->server;
+    if (must_shed(s)) {
         STATS_ADD(s->stats->shed, 1);
         (void)close(fd);
         return;
     }
     const int one = 1;
+    char peer[INET6_ADDRSTRLEN];
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    *h = (struct handoff){.worker = w, .fd = fd};
-    h->task = (struct task){.run = arrive, .arg = h};
-    peer_text(address, h->peer);
+    peer_text(address, peer);
     STATS_ADD(s->stats->accepted, 1);
     (void)atomic_fetch_add(&s->live, 1);
-    (void)atomic_fetch_add(&w->handshakes, 1);
-    loop_post(&w->loop, &h->task);
+    (void)atomic_fetch_add(&s->handshakes, 1);
+    connection_open(w, fd, peer);
 }
 
 /* Usually out of descriptors: the waiting socket would wake us at once, again and again. */
 static void on_accept_error(struct evconnlistener *listener, void *ctx)
 {
-    struct http_server *s = ctx;
+    struct worker *w = ctx;
     const struct timeval tv = {.tv_usec = RESUME_US};
     log_warn("accept failed", LOG_INT("errno", errno));
     (void)evconnlistener_disable(listener);
-    (void)event_add(s->resume, &tv);
+    (void)event_add(w->resume, &tv);
 }
 
 static void on_resume(evutil_socket_t fd, short what, void *ctx)
 {
     (void)fd;
     (void)what;
-    struct http_server *s = ctx;
-    if (s->listener != NULL) {
-        (void)evconnlistener_enable(s->listener);
+    struct worker *w = ctx;
+    if (w->listener != NULL) {
+        (void)evconnlistener_enable(w->listener);
     }
 }
 
@@ -303,18 +287,26 @@ static int open_workers(struct http_server *s)
     return SF_OK;
 }
 
-static int open_acceptor(struct http_server *s)
+static int open_listener(struct worker *w)
 {
-    s->resume = evtimer_new(s->acceptor.base, on_resume, s);
-    s->listener =
-        evconnlistener_new(s->acceptor.base, on_accept, s,
-                           LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, s->listen_fd);
-    if (s->resume == NULL || s->listener == NULL) {
+    w->resume = evtimer_new(w->loop.base, on_resume, w);
+    w->listener = evconnlistener_new(w->loop.base, on_accept, w, LEV_OPT_CLOSE_ON_EXEC, 0,
+                                     w->server->listen_fd);
+    if (w->resume == NULL || w->listener == NULL) {
         return SF_ERR_NOMEM;
     }
-    s->listen_fd = -1;
-    evconnlistener_set_error_cb(s->listener, on_accept_error);
+    evconnlistener_set_error_cb(w->listener, on_accept_error);
+    (void)atomic_fetch_add(&w->server->listeners, 1);
     return SF_OK;
+}
+
+static int open_listeners(struct http_server *s)
+{
+    int err = SF_OK;
+    for (unsigned i = 0; err == SF_OK && i < s->worker_count; i++) {
+        err = open_listener(&s->worker[i]);
+    }
+    return err;
 }
 
 static int init_sync(struct http_server *s)
@@ -338,7 +330,6 @@ int http_open(struct http_server **out, const struct http_config *config,
     }
     s->config = *config;
     s->listen_fd = -1;
-    s->acceptor.wake_fd = -1;
     s->routes = (struct routes){.route = config->routes,
                                 .count = config->route_count,
                                 .hosts = config->hosts,
@@ -351,12 +342,12 @@ int http_open(struct http_server **out, const struct http_config *config,
         free(s);
         return fail(error, SF_ERR_RANGE, "%s", wrong);
     }
-    if (init_sync(s) < 0 || loop_init(&s->acceptor) < 0 || open_workers(s) < 0) {
+    if (init_sync(s) < 0 || open_workers(s) < 0) {
         http_close(s);
         return fail(error, SF_ERR_NOMEM, "out of memory or file descriptors");
     }
     int err = open_socket(s, error);
-    if (err == SF_OK && open_acceptor(s) < 0) {
+    if (err == SF_OK && open_listeners(s) < 0) {
         err = fail(error, SF_ERR_NOMEM, "out of memory");
     }
     if (err < 0) {
@@ -373,9 +364,6 @@ int http_start(struct http_server *s, char error[HTTP_ERROR_MAX])
     for (unsigned i = 0; err == SF_OK && i < s->worker_count; i++) {
         err = loop_start(&s->worker[i].loop, "http loop");
     }
-    if (err == SF_OK) {
-        err = loop_start(&s->acceptor, "http accept");
-    }
     return err < 0 ? fail(error, err, "cannot start the server's threads") : SF_OK;
 }
 
@@ -389,18 +377,24 @@ unsigned http_port(const struct http_server *s)
     return s->port;
 }
 
-static void stop_listening(void *arg)
+static void stop_listening(struct worker *w)
 {
-    struct http_server *s = arg;
-    if (s->listener != NULL) {
-        evconnlistener_free(s->listener);
-        s->listener = NULL;
+    struct http_server *s = w->server;
+    if (w->listener == NULL) {
+        return;
+    }
+    evconnlistener_free(w->listener);
+    w->listener = NULL;
+    if (atomic_fetch_sub(&s->listeners, 1) == 1) {
+        (void)close(s->listen_fd);
+        s->listen_fd = -1;
     }
 }
 
 static void drain_worker(void *arg)
 {
     struct worker *w = arg;
+    stop_listening(w);
     struct connection *next;
     for (struct connection *c = w->connections; c != NULL; c = next) {
         next = c->next;
@@ -413,9 +407,7 @@ unsigned http_drain(struct http_server *s, unsigned timeout_ms)
     const int64_t until_ms = clock_mono_ms() + timeout_ms;
     const struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
                                    .tv_nsec = (long)(until_ms % 1000) * 1000000};
-    if (atomic_exchange(&s->draining, 1) == 0 && s->acceptor.running) {
-        s->stop_task = (struct task){.run = stop_listening, .arg = s};
-        loop_post(&s->acceptor, &s->stop_task);
+    if (atomic_exchange(&s->draining, 1) == 0 && s->worker[0].loop.running) {
         for (unsigned i = 0; i < s->worker_count; i++) {
             s->worker[i].drain = (struct task){.run = drain_worker, .arg = &s->worker[i]};
             loop_post(&s->worker[i].loop, &s->worker[i].drain);
@@ -433,6 +425,10 @@ unsigned http_drain(struct http_server *s, unsigned timeout_ms)
 /* The threads are gone; what is left of connections and calls has no other user. */
 static void release_worker(struct worker *w)
 {
+    stop_listening(w);
+    if (w->resume != NULL) {
+        event_free(w->resume);
+    }
     while (w->connections != NULL) {
         connection_free(w->connections);
     }
@@ -444,21 +440,15 @@ static void release_worker(struct worker *w)
 
 void http_close(struct http_server *s)
 {
-    loop_stop(&s->acceptor);
     for (unsigned i = 0; i < s->worker_count; i++) {
         loop_stop(&s->worker[i].loop);
-    }
-    stop_listening(s);
-    if (s->resume != NULL) {
-        event_free(s->resume);
-    }
-    if (s->listen_fd >= 0) {
-        (void)close(s->listen_fd);
     }
     for (unsigned i = 0; i < s->worker_count; i++) {
         release_worker(&s->worker[i]);
     }
-    loop_release(&s->acceptor);
+    if (s->listen_fd >= 0) {
+        (void)close(s->listen_fd);
+    }
     free(s->worker);
     (void)pthread_cond_destroy(&s->idle);
     (void)pthread_mutex_destroy(&s->lock);
