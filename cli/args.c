@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/nearest.h"
+
 enum { CODE_JSON = 1000, CODE_HELP, CODE_CONFIG, CODE_FIRST }; /* above every letter */
 
 /* getopt's own tables for one command. */
@@ -88,6 +90,45 @@ static int keep_value(const struct cli_command *command, unsigned option, struct
     return CLI_OK;
 }
 
+/* The options that every command has, behind its own. */
+static const struct cli_option common[] = {
+    {"json", NULL, "print one JSON value for programs", 0, 0},
+    {"help", NULL, "print this help", 'h', 0},
+    {"config", "FILE", "the file that `surefoot login` wrote", 0, 0},
+};
+
+const struct cli_option *cli_option_at(const struct cli_command *command, unsigned i)
+{
+    const unsigned count = sizeof common / sizeof common[0] - (command->place == CLI_OFFLINE);
+    const struct cli_option *own = command->options;
+    for (; own && own->name; own++) {
+        if (i-- == 0) {
+            return own;
+        }
+    }
+    return i < count ? &common[i] : NULL;
+}
+
+/* getopt_long leaves a long option in its place, and of a short one the letter in `optopt`. */
+static int tell_unknown(const struct cli_command *command, const char *word)
+{
+    char wanted[NEAREST_WORD_MAX + 1];
+    if (strncmp(word, "--", 2) != 0) {
+        return cli_fail(CLI_USAGE, "unknown option '-%c' in '%s'; see --help", optopt, word);
+    }
+    snprintf(wanted, sizeof wanted, "%.*s", (int)strcspn(word + 2, "="), word + 2);
+    struct nearest n = nearest_to(wanted);
+    const struct cli_option *o = NULL;
+    for (unsigned i = 0; (o = cli_option_at(command, i)) != NULL; i++) {
+        nearest_offer(&n, o->name);
+    }
+    if (n.word && n.distance == 0) {
+        return cli_fail(CLI_USAGE, "option '--%s' takes no value", n.word);
+    }
+    return n.word ? cli_fail(CLI_USAGE, "unknown option '%s'; did you mean '--%s'?", word, n.word)
+                  : cli_fail(CLI_USAGE, "unknown option '%s'; see --help", word);
+}
+
 static int take(int code, char **argv, struct cli_args *out)
 {
     int option = code >= CODE_FIRST ? code - CODE_FIRST : option_by_letter(out->command, code);
@@ -106,7 +147,7 @@ static int take(int code, char **argv, struct cli_args *out)
         return cli_fail(CLI_USAGE, "option '%s' wants a value; see --help", argv[optind - 1]);
     default:
         if (option < 0) {
-            return cli_fail(CLI_USAGE, "unknown option '%s'; see --help", argv[optind - 1]);
+            return tell_unknown(out->command, argv[optind - 1]);
         }
         return keep_value(out->command, (unsigned)option, out);
     }

@@ -52,6 +52,7 @@ struct cli_group {
     const char *name; /* NULL ends the table */
     const char *summary;
     const struct cli_command *commands;
+    const char *section; /* its heading in `surefoot help`; neighbours share it */
 };
 
 /* A parsed command line; the strings are argv's. */
@@ -77,6 +78,8 @@ extern const struct cli_command cmd_release[];
 extern const struct cli_command cmd_device[];
 extern const struct cli_command cmd_freeze[];
 extern const struct cli_command cmd_unfreeze[];
+extern const struct cli_command cmd_completion[];
+extern const struct cli_command cmd_man[];
 
 /* Parses what follows the command's name (argv[0] is that name). Returns CLI_OK or CLI_USAGE with a
  * sentence on stderr; with --help nothing else is checked. */
@@ -94,6 +97,9 @@ int cli_number(const struct cli_args *args, unsigned option, unsigned long max, 
 
 /* CLI_USAGE with a sentence that names the option if it was not given. */
 int cli_require(const struct cli_args *args, unsigned option) __attribute__((warn_unused_result));
+
+/* Option number `i` of a command, those that every command has behind its own; NULL: no more. */
+const struct cli_option *cli_option_at(const struct cli_command *command, unsigned i);
 
 /* Prints "surefoot: <sentence>" to stderr and returns `status`, for `return cli_fail(...)`. */
 int cli_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -169,7 +169,7 @@ static int run_info(const struct cli_args *args)
 enum { V_CHIP, V_CHIP_REV, V_CLASS, V_SLOT_SIZE, V_RECORD, V_TRAILING };
 
 static const struct cli_option verify_options[] = {
-    {"chip", "NAME", "the chip it must be for, e.g. esp32c3", 0, 0},
+    {"chip", "CHIP", "the chip it must be for, e.g. esp32c3", 0, 0},
     {"chip-rev", "N", "the chip revision it must run on, major * 100 + minor", 0, 0},
     {"class", "UUID", "the class (product and hardware revision) of its updater record", 0, 0},
     {"slot-size", "BYTES", "the size it must fit, e.g. 0x100000", 0, 0},
@@ -288,7 +288,7 @@ enum { E_OUT, E_CHIP, E_MODE, E_SIZE, E_FREQ, E_MIN, E_MAX };
 
 static const struct cli_option elf_options[] = {
     {"output", "FILE", "where the image goes (required)", 'o', 0},
-    {"chip", "NAME", "the chip, e.g. esp32c3 (required)", 0, 0},
+    {"chip", "CHIP", "the chip, e.g. esp32c3 (required)", 0, 0},
     {"flash-mode", "MODE", "qio, qout, dio or dout (dio)", 0, 0},
     {"flash-size", "SIZE", "1MB, 2MB, 4MB, ... 128MB (4MB)", 0, 0},
     {"flash-freq", "FREQ", "e.g. 80m, 40m; 48m on the H2 (the chip's fastest)", 0, 0},

@@ -41,7 +41,7 @@ enum {
 
 static const struct cli_option create_options[] = {
     COMMON_ROWS,
-    {"chip", "NAME", "the chip, e.g. esp32c3 (required)", 0, 0},
+    {"chip", "CHIP", "the chip, e.g. esp32c3 (required)", 0, 0},
     {"vendor", "DOMAIN", "your domain, e.g. example.com (required)", 0, 0},
     {"kind", "KIND", "surefoot, or plain: devices with another updater (surefoot)", 0, 0},
     {"enrol-token", "FILE", "where the enrolment token goes, mode 0600 (NAME.enrol-token)", 0, 0},

@@ -9,6 +9,12 @@ install(FILES packaging/surefootd.sysusers DESTINATION lib/sysusers.d RENAME sur
 install(FILES packaging/surefootd.default DESTINATION /etc/default RENAME surefootd
   COMPONENT surefootd)
 install(TARGETS surefoot surefoot-sim RUNTIME DESTINATION bin COMPONENT surefoot)
+# Man pages and completion, which the target `share` makes.
+install(DIRECTORY ${CMAKE_BINARY_DIR}/share/man/man8 DESTINATION share/man COMPONENT surefootd)
+install(DIRECTORY ${CMAKE_BINARY_DIR}/share/man/man1 DESTINATION share/man COMPONENT surefoot)
+install(DIRECTORY ${CMAKE_BINARY_DIR}/share/bash-completion ${CMAKE_BINARY_DIR}/share/zsh
+                  ${CMAKE_BINARY_DIR}/share/fish
+  DESTINATION share COMPONENT surefoot)
 foreach(component surefootd surefoot)
   install(FILES packaging/debian/copyright DESTINATION share/doc/${component} COMPONENT ${component})
 endforeach()

@@ -267,7 +267,7 @@ static void wrong_options_are_usage(void **state)
     const char *path = write_elf(&spec);
     const char *out = run_path("i.bin");
     run_expect(run_surefoot("image", "from-elf", path, "-o", out, NULL), 2,
-               "--chip NAME is missing");
+               "--chip CHIP is missing");
     run_expect(run_surefoot("image", "from-elf", path, "--chip", "esp32c3", NULL), 2,
                "--output FILE is missing");
     run_expect(run_surefoot("image", "from-elf", path, "--chip", "z80", "-o", out, NULL), 2,

@@ -104,6 +104,33 @@ static void a_wrong_command_line_is_exit_2_with_a_sentence(void **state)
                2, "--chip is given twice");
 }
 
+static void what_is_misspelt_brings_what_was_meant(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words[4];
+        const char *meant;
+    } rows[] = {
+        {{"devcie", "list"}, "there is no command 'devcie'; did you mean 'surefoot device'?"},
+        {{"publish"}, "did you mean 'surefoot release publish'?"},
+        {{"product", "tagret"}, "did you mean 'surefoot product target'?"},
+        {{"help", "realease"}, "did you mean 'surefoot release'?"},
+        {{"help", "image", "inof"}, "did you mean 'surefoot image info'?"},
+        {{"--json", "device", "list"}, "options come behind it"},
+        {{"image", "verify", "--chpi", "a"}, "unknown option '--chpi'; did you mean '--chip'?"},
+        {{"image", "verify", "--chpi=esp32", "a"}, "did you mean '--chip'?"},
+        {{"device", "list", "--confg", "x"}, "did you mean '--config'?"},
+        {{"image", "info", "--json=1", "a"}, "option '--json' takes no value"},
+        {{"image", "info", "-x", "a"}, "unknown option '-x'"},
+        {{"image", "info", "--config", "a"}, "unknown option '--config'; see --help"},
+        {{"frobnicate"}, "there is no command 'frobnicate'; see surefoot help"},
+    };
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *const *w = rows[i].words;
+        run_expect(run_surefoot(w[0], w[1], w[2], w[3], NULL), 2, rows[i].meant);
+    }
+}
+
 static void nothing_is_printed_on_stdout_when_the_command_line_is_wrong(void **state)
 {
     (void)state;
@@ -125,6 +152,7 @@ int main(void)
         cmocka_unit_test(every_group_has_help_that_lists_its_commands),
         cmocka_unit_test(the_top_level_help_names_every_group),
         cmocka_unit_test(a_wrong_command_line_is_exit_2_with_a_sentence),
+        cmocka_unit_test(what_is_misspelt_brings_what_was_meant),
         cmocka_unit_test(nothing_is_printed_on_stdout_when_the_command_line_is_wrong),
         cmocka_unit_test(a_full_disk_behind_stdout_is_exit_4),
     };

@@ -20,7 +20,9 @@ for name in surefootd surefoot; do
 done
 
 for file in usr/bin/surefootd usr/bin/surefoot usr/bin/surefoot-sim etc/default/surefootd \
-    usr/lib/sysusers.d/surefootd.conf usr/lib/systemd/system/surefootd.service; do
+    usr/lib/sysusers.d/surefootd.conf usr/lib/systemd/system/surefootd.service \
+    usr/share/man/man1/surefoot-release.1 usr/share/man/man8/surefootd.8 \
+    usr/share/bash-completion/completions/surefoot; do
     [ -e "$work/root/$file" ] || fail "$file is in no package"
 done
 [ "$(cat "$work/surefootd/conffiles")" = /etc/default/surefootd ] || fail "the settings are no conffile"
