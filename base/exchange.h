@@ -77,6 +77,7 @@ struct exchange {
     struct pair header[EXCHANGE_HEADER_MAX]; /* lower-case names; those that http/ keeps */
     unsigned header_count;
     const char *peer; /* "192.0.2.1" */
+    uint64_t address; /* its hash (IPv6: of its /64), for limits; 0 = not to be limited */
     /* filled by the authorise hook */
     unsigned roles;  /* of the caller, enum role; ROLE_ANYONE is set before the hook */
     const char *who; /* token name or device id, for the audit log */

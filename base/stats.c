@@ -5,6 +5,7 @@
 void stats_init(struct stats *s)
 {
     memset(s, 0, sizeof(*s));
+    atomic_store(&s->shed_at_s, -1);
 }
 
 void stats_count_answer(struct stats *s, unsigned route_index, int status)
@@ -15,6 +16,20 @@ void stats_count_answer(struct stats *s, unsigned route_index, int status)
         status_class = STATS_CLASSES - 1;
     }
     STATS_ADD(s->route[route][status_class], 1);
+    STATS_ADD(s->throttled, status == 429);
+}
+
+void stats_overload(struct stats *s, int64_t mono_s)
+{
+    if (atomic_exchange(&s->shed_at_s, mono_s) != mono_s) {
+        STATS_ADD(s->shed_seconds, 1);
+        (void)atomic_fetch_add(&s->shed_new_s, 1);
+    }
+}
+
+uint32_t stats_take_shed(struct stats *s)
+{
+    return (uint32_t)atomic_exchange(&s->shed_new_s, 0);
 }
 
 void stats_read(struct stats *s, struct stats_snapshot *out)

@@ -166,6 +166,7 @@ static void fill_protocols(struct server *s)
     p->stats = &s->stats;
     p->version = SUREFOOT_VERSION;
     p->now = clock_unix_s;
+    limits_init(&p->limits, &(struct protocols_limits){0});
     stats_init(&s->stats);
 }
 
@@ -234,6 +235,7 @@ static int start_scheduler(struct server *s)
         .artifacts = s->artifacts,
         .identity = &s->identity,
         .tls = s->tls,
+        .stats = &s->stats,
     };
     s->scheduler = scheduler_start(&config);
     return s->scheduler == NULL ? fail(s, EXIT_OTHER, "%s", "no memory for the scheduler thread")

@@ -197,11 +197,22 @@ void scheduler_collect(const struct scheduler_config *c, int64_t now_unix_s)
     collect_strays(c, now_unix_s - KEEP_STRAY_FILES_DAYS * DAY_S);
 }
 
+/* The ledger tells silence of devices from deafness of the server. */
+void scheduler_shed(const struct scheduler_config *c, int64_t now_unix_s)
+{
+    (void)now_unix_s;
+    const uint32_t seconds = stats_take_shed(c->stats);
+    if (seconds > 0) {
+        store_shed(c->store, seconds);
+    }
+}
+
 static const struct task {
     void (*run)(const struct scheduler_config *c, int64_t now_unix_s);
     int64_t every_ms;
     int forgets; /* for good, by age */
 } tasks[] = {
+    {scheduler_shed, 10 * SECOND_MS, 0},
     {scheduler_expire, 60 * SECOND_MS, 0},
     {scheduler_prune, 3600 * SECOND_MS, 1},
     {scheduler_collect, 3600 * SECOND_MS, 1},
@@ -334,6 +345,7 @@ void scheduler_stop(struct scheduler *s)
     (void)pthread_cond_signal(&s->wake);
     (void)pthread_mutex_unlock(&s->lock);
     (void)pthread_join(s->thread, NULL);
+    scheduler_shed(&s->config, clock_unix_s());
     (void)pthread_cond_destroy(&s->wake);
     (void)pthread_mutex_destroy(&s->lock);
     free(s);

@@ -1,12 +1,14 @@
 #ifndef SCHEDULER_H
 #define SCHEDULER_H
 
+#include "base/stats.h"
 #include "base/tls.h"
 #include "server/artifacts/artifacts.h"
 #include "server/store/store.h"
 
-/* What surefootd does by itself, on one thread: renew the certificate, time deployments out, forget
- * what its retention has passed, collect uploads that no release names. */
+/* What surefootd does by itself, on one thread: note when it had to turn clients away, renew the
+ * certificate, time deployments out, forget what its retention has passed, collect uploads that no
+ * release names. */
 
 enum { /* how long things are kept, in days; documented in docs/operations.md */
        KEEP_HISTORY_DAYS = 400,
@@ -24,6 +26,7 @@ struct scheduler_config {
     struct artifacts *artifacts;
     const struct tls_identity *identity;
     struct tls_server *tls;
+    struct stats *stats;
 };
 
 struct scheduler;
@@ -49,6 +52,7 @@ int scheduler_clock_good(struct scheduler_clock *clock, int64_t now_unix_s, int6
 
 /* One pass of every task at `now`, for tests and for the thread itself. */
 void scheduler_renew_certificate(const struct scheduler_config *c, int64_t now_unix_s);
+void scheduler_shed(const struct scheduler_config *c, int64_t now_unix_s);
 void scheduler_expire(const struct scheduler_config *c, int64_t now_unix_s);
 void scheduler_prune(const struct scheduler_config *c, int64_t now_unix_s);
 void scheduler_collect(const struct scheduler_config *c, int64_t now_unix_s);

@@ -214,6 +214,9 @@ static void count(const struct connection *c, const struct plan *p)
     const unsigned route =
         x->route != NULL ? (unsigned)(x->route - s->config.routes) : STATS_ROUTE_MAX;
     stats_count_answer(s->stats, route, p->status);
+    if (p->status == 503) { /* silence during it is no device's fault: the uptime ledger wants it */
+        stats_overload(s->stats, clock_mono_ms() / 1000);
+    }
     const int our_fault = p->status >= 500 && p->status != 501 && p->status != 505;
     if (our_fault) { /* what clients ask for in vain would let them fill the log */
         log_warn("request failed", LOG_TEXT("peer", x->peer), LOG_TEXT("path", x->path),

@@ -79,6 +79,7 @@ struct call *call_new(struct connection *c)
         .ops = &ops,
         .loop = w->index,
         .roles = ROLE_ANYONE,
+        .address = c->address,
         .path = "",
         .answer = {.file_fd = -1},
     };

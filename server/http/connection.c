@@ -43,9 +43,15 @@ void server_leave(struct http_server *s)
     }
 }
 
+int server_crowded(const struct http_server *s)
+{
+    return atomic_load(&s->live) > s->limits.connections - s->limits.connections / 4;
+}
+
 static void leave_handshake(struct connection *c)
 {
     if (c->phase == PHASE_HANDSHAKE) {
+        guard_shaken(&c->worker->server->guard, c->address);
         (void)atomic_fetch_sub_explicit(&c->worker->server->handshakes, 1, memory_order_relaxed);
     }
 }
@@ -54,6 +60,7 @@ void connection_free(struct connection *c)
 {
     struct worker *w = c->worker;
     leave_handshake(c);
+    guard_leave(&w->server->guard, c->address);
     if (c->prev != NULL) {
         c->prev->next = c->next;
     } else {
@@ -335,7 +342,7 @@ static enum step step_handler(struct connection *c)
     const struct http_server *s = c->worker->server;
     const int no_more = c->eof && evbuffer_get_length(bufferevent_get_input(c->bev)) == 0;
     if (no_more || !c->call->request.complete || !c->call->request.keep_alive ||
-        c->requests >= s->limits.requests || atomic_load(&s->draining)) {
+        c->requests >= s->limits.requests || atomic_load(&s->draining) || server_crowded(s)) {
         c->close_after = 1;
     }
     answer_write(c);
@@ -526,11 +533,12 @@ static struct bufferevent *open_stream(struct connection *c, int fd)
     return bev;
 }
 
-void connection_open(struct worker *w, int fd, const char *peer)
+void connection_open(struct worker *w, int fd, const char *peer, uint64_t address)
 {
     struct connection *c = calloc(1, sizeof(*c));
     if (c != NULL) {
         c->worker = w;
+        c->address = address;
         c->file.fd = -1;
         c->phase = PHASE_HANDSHAKE;
         (void)strncpy(c->peer, peer, sizeof(c->peer) - 1);
@@ -543,6 +551,8 @@ void connection_open(struct worker *w, int fd, const char *peer)
         }
         free(c);
         (void)close(fd);
+        guard_shaken(&w->server->guard, address);
+        guard_leave(&w->server->guard, address);
         (void)atomic_fetch_sub_explicit(&w->server->handshakes, 1, memory_order_relaxed);
         server_leave(w->server);
         return;

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "server/http/guard.h"
 #include "server/http/http.h"
 #include "server/http/loop.h"
 #include "server/http/request.h"
@@ -25,7 +26,10 @@ struct http_server {
     struct http_config config;
     struct http_limits limits; /* no zeros */
     struct routes routes;
-    struct stats *stats; /* config's, or own_stats */
+    struct guard guard;
+    atomic_int_least64_t shed_log_ms; /* when turning away was last logged; 0 = never */
+    atomic_uint shed_count;           /* since then */
+    struct stats *stats;              /* config's, or own_stats */
     struct stats own_stats;
     int listen_fd;         /* of all listeners; the last one to stop closes it */
     atomic_uint listeners; /* that have not stopped */
@@ -89,6 +93,7 @@ struct connection {
     uint64_t moved;      /* body bytes in since the window began */
     uint64_t queued;     /* bytes put into the output, ever */
     uint64_t drained_at; /* queued - output length when the window began */
+    uint64_t address;    /* guard_address() */
     char peer[48];
 };
 
@@ -114,7 +119,7 @@ struct call {
 };
 
 /* Takes over the socket, on the worker's thread. */
-void connection_open(struct worker *w, int fd, const char *peer);
+void connection_open(struct worker *w, int fd, const char *peer, uint64_t address);
 /* Closes it; the call, if any, lives on until finished. */
 void connection_free(struct connection *c);
 /* Does what can be done now. The connection may be gone afterwards. */
@@ -125,6 +130,8 @@ void connection_drain(struct connection *c);
 void connection_phase(struct connection *c, enum phase phase);
 /* Gives back a place in server->live. */
 void server_leave(struct http_server *s);
+/* 1 when so many connections are open that answers should end theirs. */
+int server_crowded(const struct http_server *s);
 
 /* call.c: one exchange. NULL without memory. */
 struct call *call_new(struct connection *c);

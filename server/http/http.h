@@ -9,7 +9,8 @@
 
 /* HTTP/1.1 and 1.0 over TLS: N loop threads accept from one socket; each connection lives on one
  * loop, without locks. Requests are parsed by llhttp and by stricter rules of ours (request.h);
- * what is doubtful is refused and the connection closed.
+ * what is doubtful is refused and the connection closed. What is too much is closed at accept,
+ * before a handshake is paid for; from three quarters of `connections` on, answers end theirs.
  *
  *     struct http_config config = {.listen = "127.0.0.1:8443", .tls = tls, .routes = routes,
  *                                  .route_count = n, .ctx = app, .authorise = check};
@@ -37,6 +38,12 @@ struct http_limits {
     unsigned window_bytes; /* at least so many must move in each (4096) */
     unsigned linger_ms;    /* waiting for the client to close after a refusal (2000) */
     unsigned requests;     /* on one connection, then it is closed (1000) */
+    /* What one address may have (guard.h). */
+    unsigned address_connections; /* open at once (a quarter of `connections`) */
+    unsigned address_handshakes;  /* of these unfinished (a quarter of `handshakes`) */
+    unsigned address_per_s;       /* new connections a second (200) */
+    unsigned address_burst;       /* new connections at once (2000) */
+    int count_loopback;           /* 1 = limit this machine's own addresses too (0) */
 };
 
 struct http_config {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -26,6 +27,7 @@ enum {
     DESCRIPTORS_BESIDES = 64, /* kept for the database, files, eventfds */
     DESCRIPTORS_EACH = 2,     /* a connection's socket, and the file it sends or receives */
     NAME_MAX_BYTES = 256,
+    SHED_LOG_MS = 1000,
 };
 
 static const struct http_limits defaults = {
@@ -39,6 +41,8 @@ static const struct http_limits defaults = {
     .window_bytes = 4096,
     .linger_ms = 2000,
     .requests = 1000,
+    .address_per_s = 200,
+    .address_burst = 2000,
 };
 
 static int fail(char error[HTTP_ERROR_MAX], int err, const char *fmt, ...)
@@ -72,6 +76,9 @@ static void set_limits(struct http_server *s)
         .window_bytes = choose(w->window_bytes, defaults.window_bytes),
         .linger_ms = choose(w->linger_ms, defaults.linger_ms),
         .requests = choose(w->requests, defaults.requests),
+        .address_per_s = choose(w->address_per_s, defaults.address_per_s),
+        .address_burst = choose(w->address_burst, defaults.address_burst),
+        .count_loopback = w->count_loopback,
     };
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY) {
@@ -83,6 +90,26 @@ static void set_limits(struct http_server *s)
                      LOG_INT("connections", s->limits.connections));
         }
     }
+    struct http_limits *l = &s->limits;
+    l->address_connections = choose(w->address_connections, (l->connections + 3) / 4);
+    l->address_handshakes = choose(w->address_handshakes, (l->handshakes + 3) / 4);
+}
+
+static int open_guard(struct http_server *s)
+{
+    const struct guard_limits limits = {
+        .connections = s->limits.address_connections,
+        .handshakes = s->limits.address_handshakes,
+        .per_s = s->limits.address_per_s,
+        .burst = s->limits.address_burst,
+        .count_loopback = s->limits.count_loopback,
+    };
+    uint8_t key[SIPHASH_KEY_SIZE];
+    if (getrandom(key, sizeof(key), 0) != sizeof(key)) {
+        return SF_ERR_IO;
+    }
+    guard_init(&s->guard, &limits, key);
+    return SF_OK;
 }
 
 /* ---- binding ---- */
@@ -213,11 +240,38 @@ static void peer_text(const struct sockaddr *address, char out[INET6_ADDRSTRLEN]
     }
 }
 
-/* Dropping a socket here costs microseconds; a handshake costs hundreds. */
-static int must_shed(struct http_server *s)
+/* Why the server as a whole can't take one more; NULL = it can. */
+static const char *overload(struct http_server *s)
 {
-    return atomic_load(&s->draining) || atomic_load(&s->live) >= s->limits.connections ||
-           atomic_load(&s->handshakes) >= s->limits.handshakes * s->worker_count;
+    if (atomic_load(&s->draining)) {
+        return "the server is stopping";
+    }
+    if (atomic_load(&s->live) >= s->limits.connections) {
+        return "too many connections";
+    }
+    if (atomic_load(&s->handshakes) >= s->limits.handshakes * s->worker_count) {
+        return "too many unfinished handshakes";
+    }
+    return NULL;
+}
+
+/* Dropping a socket here costs microseconds; a handshake costs hundreds. The newest goes: those
+ * before it may be about to finish. At most one line of log a second, whatever comes. */
+static void shed(struct http_server *s, int fd, const struct sockaddr *address, const char *why)
+{
+    const int64_t now_ms = clock_mono_ms();
+    int64_t last_ms = atomic_load(&s->shed_log_ms);
+    (void)close(fd);
+    STATS_ADD(s->stats->shed, 1);
+    (void)atomic_fetch_add(&s->shed_count, 1);
+    if ((last_ms != 0 && now_ms - last_ms < SHED_LOG_MS) ||
+        !atomic_compare_exchange_strong(&s->shed_log_ms, &last_ms, now_ms)) {
+        return;
+    }
+    char peer[INET6_ADDRSTRLEN];
+    peer_text(address, peer);
+    log_warn("connections closed at accept", LOG_TEXT("why", why), LOG_TEXT("peer", peer),
+             LOG_INT("count", atomic_exchange(&s->shed_count, 0)));
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
@@ -227,9 +281,17 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     (void)address_len;
     struct worker *w = ctx;
     struct http_server *s = w->server;
-    if (must_shed(s)) {
-        STATS_ADD(s->stats->shed, 1);
-        (void)close(fd);
+    const char *why = overload(s);
+    if (why != NULL) {
+        stats_overload(s->stats, clock_mono_ms() / 1000);
+        shed(s, fd, address, why);
+        return;
+    }
+    const uint64_t hash = guard_address(&s->guard, address);
+    const enum guard_verdict verdict = guard_enter(&s->guard, hash, clock_mono_ms());
+    if (verdict != GUARD_ENTERED) {
+        STATS_ADD(s->stats->limited, 1);
+        shed(s, fd, address, guard_why(verdict));
         return;
     }
     const int one = 1;
@@ -239,7 +301,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     STATS_ADD(s->stats->accepted, 1);
     (void)atomic_fetch_add(&s->live, 1);
     (void)atomic_fetch_add(&s->handshakes, 1);
-    connection_open(w, fd, peer);
+    connection_open(w, fd, peer, hash);
 }
 
 /* Usually out of descriptors: the waiting socket would wake us at once, again and again. */
@@ -341,6 +403,10 @@ int http_open(struct http_server **out, const struct http_config *config,
     if (routes_check(&s->routes, wrong, sizeof(wrong)) != NULL) {
         free(s);
         return fail(error, SF_ERR_RANGE, "%s", wrong);
+    }
+    if (open_guard(s) < 0) {
+        free(s);
+        return fail(error, SF_ERR_IO, "the system gives no random numbers");
     }
     if (init_sync(s) < 0 || open_workers(s) < 0) {
         http_close(s);

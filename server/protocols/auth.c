@@ -2,7 +2,9 @@
  *
  * Invariants
  *  1. A credential is looked up or compared by its SHA-256, the device's in constant time.
- *  2. Unknown, wrong and revoked are answered alike, so nothing can be probed. */
+ *  2. Unknown, wrong and revoked are answered alike, so nothing can be probed.
+ *  3. The credential is looked at before any limit: a good one is served whatever else came from
+ *     its address (limits.h). */
 #include "server/protocols/auth.h"
 
 #include <stdio.h>
@@ -54,6 +56,34 @@ static int answer_401(struct exchange *x, const char *message)
     return EXCHANGE_ANSWERED;
 }
 
+int may_be_wrong(struct exchange *x, struct protocols *p)
+{
+    STATS_ADD(p->stats->wrong_credentials, 1);
+    if (x->address == 0 || limits_allow(&p->limits.wrong, x->address, p->now(), x,
+                                        "too many wrong credentials came from this address")) {
+        return 1;
+    }
+    return 0;
+}
+
+static int answer_wrong(struct exchange *x, struct protocols *p, const char *message)
+{
+    return may_be_wrong(x, p) ? answer_401(x, message) : EXCHANGE_ANSWERED;
+}
+
+/* 0, or EXCHANGE_ANSWERED with 429 when the credential asks too often. */
+static int limit_requests(struct exchange *x, struct protocols *p)
+{
+    const int device = (x->roles & ROLE_DEVICE) != 0;
+    struct limit *l = device ? &p->limits.devices : &p->limits.tokens;
+    if (x->address == 0 ||
+        limits_allow(l, (uint64_t)x->who_id, p->now(), x,
+                     device ? "this device asks too often" : "this API token asks too often")) {
+        return 0;
+    }
+    return EXCHANGE_ANSWERED;
+}
+
 static int authorise_token(struct exchange *x, struct protocols *p, const char *secret)
 {
     uint8_t digest[SF_SHA256_SIZE];
@@ -64,9 +94,10 @@ static int authorise_token(struct exchange *x, struct protocols *p, const char *
         err = store_token_find(reader_of(x, p), digest, &token);
     }
     if (err == SF_ERR_NOTFOUND || (err == SF_OK && !token_usable(&token, p->now()))) {
-        return answer_401(
-            x, "this API token is unknown, revoked or expired: an administrator makes another "
-               "(`surefoot token new NAME --scope SCOPE`), `surefoot login` stores it");
+        return answer_wrong(
+            x, p,
+            "this API token is unknown, revoked or expired: an administrator makes another "
+            "(`surefoot token new NAME --scope SCOPE`), `surefoot login` stores it");
     }
     x->who = err == SF_OK ? arena_strdup(x->arena, token.name) : NULL;
     if (x->who == NULL) {
@@ -119,7 +150,7 @@ static int authorise_device(struct exchange *x, struct protocols *p, const char 
         return EXCHANGE_ANSWERED;
     case SF_ERR_UNAUTHORIZED:
     case SF_ERR_NOTFOUND:
-        return answer_401(x, "this device credential is unknown or revoked");
+        return answer_wrong(x, p, "this device credential is unknown or revoked");
     default:
         answer_store_error(x, err);
         return EXCHANGE_ANSWERED;
@@ -167,7 +198,7 @@ int protocols_authorise(struct exchange *x, void *ctx)
     if (result == 0 && (x->roles & wanted) == 0) {
         return answer_403(x, wanted);
     }
-    return result;
+    return result == 0 ? limit_requests(x, p) : result;
 }
 
 /* Whether somebody can log in as administrator. */

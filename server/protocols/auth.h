@@ -23,6 +23,10 @@ struct device_login {
     uint8_t secret_digest[SF_SHA256_SIZE];
 };
 
+/* Counts a wrong credential. 1 = answer it with 401; 0 after answering 429, when its address has
+ * had too many of them. */
+int may_be_wrong(struct exchange *x, struct protocols *p) __attribute__((warn_unused_result));
+
 /* 1 if the token may be used at `now`, else 0. */
 int token_usable(const struct api_token *token, int64_t now);
 

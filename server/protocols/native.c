@@ -43,15 +43,8 @@ static void refuse_cbor(struct exchange *x, const char *what, int err, const str
 /* 1 if the device may change the database now, 0 after answering 429. */
 static int may_change(struct exchange *x, struct protocols *p, int64_t device_row, int64_t now)
 {
-    const uint32_t wait_s = limit_take(&p->changes, device_row, now);
-    if (wait_s == 0) {
-        return 1;
-    }
-    const char *text = arena_printf(x->arena, "%u", (unsigned)wait_s);
-    answer_header(x, "Retry-After", text == NULL ? "60" : text);
-    exchange_fail(x, 429, "too_many_changes",
-                  "this device reports changes too often: it may again in %u s", (unsigned)wait_s);
-    return 0;
+    return limits_allow(&p->limits.changes, (uint64_t)device_row, now, x,
+                        "this device reports changes too often");
 }
 
 static void decide(struct checkin *c, const struct device_view *view)
@@ -290,6 +283,9 @@ static void answer_enrolment(void *arg)
         return;
     case ENROL_REFUSED:
         break;
+    }
+    if (!may_be_wrong(e->x, e->p)) {
+        return;
     }
     exchange_fail(e->x, 401, "enrolment_refused",
                   "the enrolment is refused: %s; the token must be a valid one of the product that "

@@ -7,7 +7,7 @@
 #include "base/stats.h"
 #include "formats/cose.h"
 #include "server/artifacts/artifacts.h"
-#include "server/protocols/limit.h"
+#include "server/protocols/limits.h"
 #include "server/store/store.h"
 
 /* The HTTP surface of surefootd: the native device protocol, the artifacts, the admin API, health
@@ -36,7 +36,7 @@ struct protocols {
     int64_t (*now)(void);        /* Unix seconds */
     atomic_int draining;         /* set before the server drains: /readyz says so */
     _Atomic int64_t ready_until; /* so long the last probe of /readyz counts, Unix seconds */
-    struct limit changes;        /* of each device */
+    struct limits limits;
 };
 
 /* Every route, for http_config. Static. */

@@ -360,29 +360,42 @@ static SSL_CTX *client_context(const struct kit *k)
     return ctx;
 }
 
-int kit_connect(const struct kit *k)
+int kit_connect_from(const struct kit *k, const char *source)
 {
     const struct timeval limit = {.tv_sec = CLIENT_TIMEOUT_S};
+    struct sockaddr_in from = {.sin_family = AF_INET};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)k->port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(inet_pton(AF_INET, source, &from.sin_addr), 1);
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     return fd;
 }
 
-int client_try_open(struct client *c, const struct kit *k)
+int kit_connect(const struct kit *k)
+{
+    return kit_connect_from(k, "127.0.0.1");
+}
+
+int client_try_open_from(struct client *c, const struct kit *k, const char *source)
 {
     memset(c, 0, sizeof(*c));
-    c->fd = kit_connect(k);
+    c->fd = kit_connect_from(k, source);
     SSL_CTX *ctx = client_context(k);
     c->ssl = SSL_new(ctx);
     SSL_CTX_free(ctx);
     assert_int_equal(SSL_set_fd(c->ssl, c->fd), 1);
     assert_int_equal(SSL_set1_host(c->ssl, "localhost"), 1);
     return SSL_connect(c->ssl) == 1;
+}
+
+int client_try_open(struct client *c, const struct kit *k)
+{
+    return client_try_open_from(c, k, "127.0.0.1");
 }
 
 void client_open(struct client *c, const struct kit *k)

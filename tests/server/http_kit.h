@@ -65,12 +65,14 @@ struct client {
     size_t in_size;
 };
 
-/* A bare TCP connection with timeouts. */
+/* A bare TCP connection with timeouts; from another address of this machine: "127.0.0.2". */
 int kit_connect(const struct kit *k);
+int kit_connect_from(const struct kit *k, const char *source);
 /* Connects and shakes hands. */
 void client_open(struct client *c, const struct kit *k);
 /* 0 if the server drops the connection instead. */
 int client_try_open(struct client *c, const struct kit *k);
+int client_try_open_from(struct client *c, const struct kit *k, const char *source);
 void client_send(struct client *c, const void *data, size_t len);
 void client_text(struct client *c, const char *text);
 /* Sends until the server refuses to take more: 1 if all was taken. */

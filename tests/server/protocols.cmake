@@ -3,7 +3,7 @@ find_package(CURL REQUIRED)
 sf_test(options_test SOURCES options_test.c ${CMAKE_SOURCE_DIR}/server/options.c)
 sf_test(request_test SOURCES request_test.c LIBS sf_protocols)
 sf_test(text_test SOURCES text_test.c LIBS sf_protocols)
-sf_test(limit_test SOURCES limit_test.c LIBS sf_protocols)
+sf_test(auth_limits_test SOURCES auth_limits_test.c LIBS sf_protocols)
 sf_test(native_test SOURCES native_test.c LIBS sf_protocols)
 sf_test(scheduler_test SOURCES scheduler_test.c ${CMAKE_SOURCE_DIR}/server/scheduler.c
   LIBS sf_store sf_artifacts sf_base)

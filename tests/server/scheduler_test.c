@@ -27,6 +27,7 @@ struct world {
     struct tls_identity identity;
     struct tls_server *tls;
     struct scheduler_config config;
+    struct stats stats;
 };
 
 static const char *const hosts[] = {"localhost"};
@@ -52,7 +53,9 @@ static void open_world(struct world *w)
                                           .reader = store_reader(w->store, 0),
                                           .artifacts = w->artifacts,
                                           .identity = &w->identity,
-                                          .tls = w->tls};
+                                          .tls = w->tls,
+                                          .stats = &w->stats};
+    stats_init(&w->stats);
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
@@ -69,6 +72,25 @@ static void close_world(struct world *w)
     tls_server_close(w->tls);
     artifacts_close(w->artifacts);
     (void)nftw(w->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS); // NOLINT(concurrency-mt-unsafe)
+}
+
+static void notes_the_seconds_in_which_clients_were_turned_away(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    stats_overload(&w.stats, 100);
+    stats_overload(&w.stats, 100);
+    scheduler_shed(&w.config, 0);
+    stats_overload(&w.stats, 101);
+    stats_overload(&w.stats, 205);
+    scheduler_shed(&w.config, 0);
+    scheduler_shed(&w.config, 0);
+    assert_int_equal(store_flush(w.store), SF_OK);
+    struct uptime_row row;
+    assert_int_equal(store_uptime_list(w.config.reader, 0, &row, 1), 1);
+    assert_int_equal(row.shed_s, 3);
+    close_world(&w);
 }
 
 static int64_t leaf_end(const struct world *w)
@@ -253,6 +275,7 @@ static void stops_at_once_when_it_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(notes_the_seconds_in_which_clients_were_turned_away),
         cmocka_unit_test(renews_the_certificate_before_it_ends_and_not_earlier),
         cmocka_unit_test(collects_uploads_that_no_release_names),
         cmocka_unit_test(keeps_an_image_that_was_uploaded_again),
