@@ -203,13 +203,41 @@ static void one_release_has_an_image_for_each_hardware_revision(void **state)
     json_decref(product);
 }
 
+/* CI jobs are run again: that must not fail, and must not make a second release. */
+static void the_same_images_are_published_once(void **state)
+{
+    (void)state;
+    const struct esp_image_spec spec = {.size = SIZE, .class_uuid = class_a, .version = "1.1.0"};
+    const char *path = write_image("again.bin", &spec);
+    json_t *before = run_json(run_surefoot("release", "list", "lamp", "--json", NULL));
+    struct run *r =
+        run_surefoot("release", "publish", path, "-p", "lamp", "-k", key, "--json", NULL);
+    run_expect(r, 0, "release 1.1.0 of 'lamp' is there already with the same images");
+    json_t *release = run_json(r);
+    assert_string_equal(vectors_text(release, "version"), "1.1.0");
+    json_decref(release);
+    json_t *after = run_json(run_surefoot("release", "list", "lamp", "--json", NULL));
+    assert_true(json_equal(before, after));
+    json_decref(after);
+    json_decref(before);
+    run_expect(run_surefoot("product", "target", "lamp", "none", NULL), 0, NULL);
+    run_expect(run_surefoot("release", "publish", path, "-p", "lamp", "-k", key, "--target", NULL),
+               0, "the devices of lamp should run it from now on");
+    json_t *product = run_json(run_surefoot("product", "show", "lamp", "--json", NULL));
+    assert_string_equal(vectors_text(product, "target"), "1.1.0");
+    json_decref(product);
+}
+
 /* Each of these would be refused by the server too; nothing is uploaded for it. */
 static void what_devices_would_refuse_is_refused_before_the_upload(void **state)
 {
     (void)state;
     static const uint8_t other_class[UUID_SIZE] = {1, 2, 3};
     struct esp_image_spec spec = {.size = SIZE, .class_uuid = class_a, .version = "1.1.0"};
-    run_expect(publish(write_image("r.bin", &spec)), 1, "has a release 1.1.0 already");
+    spec.seed = 1;
+    run_expect(publish(write_image("r.bin", &spec)), 1,
+               "has a release 1.1.0 already, with another image for hardware revision A");
+    spec.seed = 0;
     spec.version = "2.0.0";
     spec.size = SLOT_SIZE + 16;
     run_expect(publish(write_image("r.bin", &spec)), 1, "the smallest app slot of product 'lamp'");
@@ -350,6 +378,7 @@ int main(void)
         cmocka_unit_test(settings_of_a_product_are_changed_and_revisions_added),
         cmocka_unit_test(an_image_is_published_shown_and_made_the_target),
         cmocka_unit_test(one_release_has_an_image_for_each_hardware_revision),
+        cmocka_unit_test(the_same_images_are_published_once),
         cmocka_unit_test(what_devices_would_refuse_is_refused_before_the_upload),
         cmocka_unit_test(a_lower_secure_version_is_refused),
         cmocka_unit_test(an_image_without_record_goes_out_only_when_one_insists),

@@ -138,6 +138,11 @@ static void a_publisher_publishes_and_does_nothing_else(void **state)
     run_expect(run_surefoot("release", "publish", image, "-p", "lamp", "-k", key, "--config",
                             config, NULL),
                0, NULL);
+    run_expect(run_surefoot("release", "publish", image_path("1.2.0"), "-p", "lamp", "-k", key,
+                            "--target", "--config", config, NULL),
+               1, "nothing was published: a token of scope publisher may publish, and not");
+    run_expect(run_surefoot("release", "show", "lamp", "1.2.0", "--config", config, NULL), 1,
+               "has no release '1.2.0'");
     const char *const refused[][6] = {
         {"product", "target", "lamp", "1.0.0", "scope operator or admin", "operator"},
         {"release", "target", "lamp", "1.0.0", "scope operator or admin", "operator"},
