@@ -159,6 +159,41 @@ void handle_release_show(struct exchange *x, void *ctx)
     }
 }
 
+void handle_manifest_get(struct exchange *x, void *ctx)
+{
+    enum { ETAG_SIZE = 2 * SF_SHA256_SIZE + 3 };
+    struct protocols *p = ctx;
+    struct hw_class class;
+    const struct product *product = product_of(x, p);
+    const struct release *release =
+        product == NULL ? NULL : release_of(x, p, product, exchange_param(x, "version"));
+    if (release == NULL || class_of(x, p, product, exchange_param(x, "hw_revision"), &class) != 0) {
+        return;
+    }
+    struct manifest_row *row = exchange_alloc(x, sizeof(*row));
+    char *etag = row == NULL ? NULL : exchange_alloc(x, ETAG_SIZE);
+    if (etag == NULL) {
+        return;
+    }
+    int err = store_manifest_find(reader_of(x, p), release->id, class.id, row);
+    if (err == SF_ERR_NOTFOUND || (err == SF_OK && row->envelope_len == 0)) {
+        exchange_fail(x, 404, "no_such_manifest",
+                      "release %s of product '%s' has no manifest for hardware revision '%s'",
+                      release->version, product->name, class.revision);
+        return;
+    }
+    if (err != SF_OK) {
+        answer_store_error(x, err);
+        return;
+    }
+    char digest[2 * SF_SHA256_SIZE + 1];
+    hex_encode(row->digest, SF_SHA256_SIZE, digest);
+    (void)snprintf(etag, ETAG_SIZE, "\"%s\"", digest);
+    answer_header(x, "ETag", etag);
+    answer_body(x, 200, "application/suit-envelope+cose", row->envelope, row->envelope_len);
+    exchange_finish(x);
+}
+
 /* One entry of "manifests" on its way to a row. */
 struct part {
     const char *hw_revision;

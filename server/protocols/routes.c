@@ -69,6 +69,10 @@ static const struct route routes[] = {
      "force [\"no-record\"]"},
     {METHOD_GET, "/api/v1/products/:product/releases/:version", ROLE_VIEWER, BODY_NONE, 0, NULL,
      handle_release_show, "One release"},
+    {METHOD_GET, "/api/v1/products/:product/releases/:version/manifests/:hw_revision", ROLE_VIEWER,
+     BODY_NONE, 0, NULL, handle_manifest_get,
+     "The signed manifest for a hardware revision, as devices get it "
+     "(application/suit-envelope+cose)"},
     /* the fleet */
     {METHOD_GET, "/api/v1/devices", ROLE_VIEWER, BODY_NONE, 0, NULL, handle_device_list,
      "Devices by id; ?product= &version= &state= &q=prefix"},

@@ -272,6 +272,43 @@ static void refuses_an_image_larger_than_the_slot(void **state)
     expect_publish(&m, "1.0.0", 422, "too_large");
 }
 
+static void expect_no_manifest(const char *path, const char *code)
+{
+    long status = 0;
+    json_t *answer = api(&kit.daemon, NULL, path, NULL, &status);
+    assert_int_equal(status, 404);
+    assert_string_equal(error_code(answer), code);
+    json_decref(answer);
+}
+
+static void serves_the_manifest_that_was_published(void **state)
+{
+    (void)state;
+    struct reply r;
+    struct sf_manifest m;
+    struct sf_public_key key;
+    char version[64];
+    struct call get = {.path = "/api/v1/products/lamp/releases/1.0.0/manifests/A"};
+    call(&kit.daemon, &get, &r);
+    assert_int_equal(r.status, 401);
+    reply_release(&r);
+    get.bearer = kit.daemon.admin;
+    call(&kit.daemon, &get, &r);
+    assert_int_equal(r.status, 200);
+    assert_non_null(strstr(r.header, "application/suit-envelope+cose"));
+    const struct sf_bytes envelope = {r.body, r.len};
+    assert_int_equal(sf_public_key_init(&key, crypto_openssl(), kit.release_key.public_key.xy),
+                     SF_OK);
+    assert_int_equal(sf_manifest_open(envelope, &key, crypto_openssl(), &m, NULL), SF_OK);
+    sf_manifest_version_text(&m, version);
+    assert_string_equal(version, "1.0.0"); /* of the test before */
+    assert_memory_equal(m.class_uuid, kit.class_uuid, SF_UUID_SIZE);
+    reply_release(&r);
+    expect_no_manifest("/api/v1/products/lamp/releases/1.0.0/manifests/Z", "no_such_hw_revision");
+    expect_no_manifest("/api/v1/products/lamp/releases/0.0.8/manifests/A", "no_such_release");
+    expect_no_manifest("/api/v1/products/lump/releases/1.0.0/manifests/A", "no_such_product");
+}
+
 static void refuses_manifests_that_do_not_fit(void **state)
 {
     (void)state;
@@ -421,6 +458,7 @@ int main(void)
         cmocka_unit_test(refuses_images_that_the_product_cannot_run),
         cmocka_unit_test(refuses_an_image_larger_than_the_slot),
         cmocka_unit_test(refuses_manifests_that_do_not_fit),
+        cmocka_unit_test(serves_the_manifest_that_was_published),
         cmocka_unit_test(refuses_a_lower_secure_version_than_before),
         cmocka_unit_test(takes_an_image_without_record_when_forced_by_name),
         cmocka_unit_test(shows_what_was_published),
