@@ -34,7 +34,7 @@ struct transfer {
     int too_large;
     const struct client_upload *upload;
     size_t sent;
-    int show_progress;
+    const char *bar; /* what a progress bar is labelled with; NULL = there is none */
     char request_id[64]; /* the server's, to find the request in its log; or "" */
     char error[CURL_ERROR_SIZE];
 };
@@ -103,14 +103,19 @@ static void path_add_escaped(struct client_path *p, const char *text)
     curl_free(escaped);
 }
 
+void client_path_add(struct client_path *path, const char *part)
+{
+    path_add(path, "/");
+    path_add_escaped(path, part);
+}
+
 struct client_path client_path(const char *part1, const char *part2, const char *part3,
                                const char *part4)
 {
     const char *const parts[] = {part1, part2, part3, part4};
     struct client_path p = {.text = "/api/v1"};
     for (unsigned i = 0; i < sizeof parts / sizeof parts[0] && parts[i]; i++) {
-        path_add(&p, "/");
-        path_add_escaped(&p, parts[i]);
+        client_path_add(&p, parts[i]);
     }
     return p;
 }
@@ -175,18 +180,18 @@ static size_t on_send(char *out, size_t size, size_t count, void *ctx)
 static int on_progress(void *ctx, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
                        curl_off_t up)
 {
-    (void)down_total;
-    (void)down;
-    struct transfer *t = ctx;
-    if (!t->show_progress || up_total <= 0) {
+    const struct transfer *t = ctx;
+    const curl_off_t total = t->upload ? up_total : down_total;
+    const curl_off_t now = t->upload ? up : down;
+    if (!t->bar || total <= 0) {
         return 0;
     }
-    int done = (int)(up * BAR_WIDTH / up_total);
-    fprintf(stderr, "\r%s [", t->upload->label);
+    int done = (int)(now * BAR_WIDTH / total);
+    fprintf(stderr, "\r%s [", t->bar);
     for (int i = 0; i < BAR_WIDTH; i++) {
         fputc(i < done ? '#' : ' ', stderr);
     }
-    fprintf(stderr, "] %3d %%", (int)(up * 100 / up_total));
+    fprintf(stderr, "] %3d %%", (int)(now * 100 / total));
     fflush(stderr);
     return 0;
 }
@@ -293,12 +298,14 @@ struct request {
     const struct client_path *path;
     const char *body; /* JSON text, or NULL */
     const struct client_upload *upload;
+    const struct client_download *download;
 };
 
 static struct curl_slist *make_headers(const struct client *c, const struct request *r)
 {
     char line[CONFIG_TOKEN_MAX + 32];
-    struct curl_slist *list = curl_slist_append(NULL, "Accept: application/json");
+    struct curl_slist *list =
+        curl_slist_append(NULL, r->download ? "Accept: */*" : "Accept: application/json");
     snprintf(line, sizeof line, "Authorization: Bearer %s", c->config.token);
     list = curl_slist_append(list, line);
     list = curl_slist_append(list, "Expect:");
@@ -346,11 +353,13 @@ static CURLcode set_request(struct client *c, const struct request *r, struct tr
         curl_easy_setopt(c->curl, CURLOPT_READFUNCTION, on_send);
         curl_easy_setopt(c->curl, CURLOPT_READDATA, t);
         curl_easy_setopt(c->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->upload->len);
+    } else if (r->body) {
+        curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, r->body);
+    }
+    if (t->bar) {
         curl_easy_setopt(c->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
         curl_easy_setopt(c->curl, CURLOPT_XFERINFODATA, t);
         curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, 0L);
-    } else if (r->body) {
-        curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, r->body);
     }
     curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, r->method);
     return code;
@@ -389,8 +398,8 @@ static CURLcode perform(struct client *c, const struct request *r, struct transf
 {
     *http = 0;
     free(t->answer);
-    *t =
-        (struct transfer){.upload = r->upload, .show_progress = r->upload && isatty(STDERR_FILENO)};
+    const char *label = r->upload ? r->upload->label : r->download ? r->download->label : NULL;
+    *t = (struct transfer){.upload = r->upload, .bar = isatty(STDERR_FILENO) ? label : NULL};
     struct curl_slist *headers = make_headers(c, r);
     CURLcode code = set_request(c, r, t);
     curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
@@ -400,7 +409,7 @@ static CURLcode perform(struct client *c, const struct request *r, struct transf
     if (code == CURLE_OK) {
         curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, http);
     }
-    if (t->show_progress) {
+    if (t->bar) {
         fputc('\n', stderr);
     }
     curl_slist_free_all(headers);
@@ -426,6 +435,23 @@ static int take_answer(const struct client *c, long http, const struct transfer 
     return CLI_OK;
 }
 
+/* Asks, and again where that may help: CLI_OK if `t` has a good answer. Free t->answer always. */
+static int ask(struct client *c, const struct request *r, struct transfer *t, long *http)
+{
+    if (r->path->too_long) {
+        return cli_fail(CLI_USAGE, "a name on the command line is too long");
+    }
+    CURLcode code = perform(c, r, t, http);
+    for (unsigned tries = 1; tries < CLIENT_TRIES && may_repeat(r, code, *http); tries++) {
+        wait_before_retry(c, tries - 1);
+        code = perform(c, r, t, http);
+    }
+    if (code != CURLE_OK) {
+        return tell_curl(c, code, t);
+    }
+    return *http < 200 || *http > 299 ? tell_status(c, *http, t) : CLI_OK;
+}
+
 static int run_request(struct client *c, const struct request *r, json_t **answer)
 {
     struct transfer t = {0};
@@ -433,22 +459,8 @@ static int run_request(struct client *c, const struct request *r, json_t **answe
     if (answer) {
         *answer = NULL;
     }
-    if (r->path->too_long) {
-        return cli_fail(CLI_USAGE, "a name on the command line is too long");
-    }
-    CURLcode code = perform(c, r, &t, &http);
-    for (unsigned tries = 1; tries < CLIENT_TRIES && may_repeat(r, code, http); tries++) {
-        wait_before_retry(c, tries - 1);
-        code = perform(c, r, &t, &http);
-    }
-    int status = CLI_OK;
-    if (code != CURLE_OK) {
-        status = tell_curl(c, code, &t);
-    } else if (http < 200 || http > 299) {
-        status = tell_status(c, http, &t);
-    } else {
-        status = take_answer(c, http, &t, answer);
-    }
+    int status = ask(c, r, &t, &http);
+    status = status == CLI_OK ? take_answer(c, http, &t, answer) : status;
     free(t.answer);
     return status;
 }
@@ -484,6 +496,21 @@ int client_put(struct client *client, const struct client_path *path,
 {
     const struct request r = {.method = "PUT", .path = path, .upload = upload};
     return run_request(client, &r, answer);
+}
+
+int client_get(struct client *client, const struct client_path *path,
+               const struct client_download *download, struct file_bytes *out)
+{
+    const struct request r = {.method = "GET", .path = path, .download = download};
+    struct transfer t = {0};
+    long http = 0;
+    int status = ask(client, &r, &t, &http);
+    if (status == CLI_OK && t.answer_len > download->max) {
+        status = cli_fail(CLI_UNREACHABLE, "the server's %s has more than %zu bytes",
+                          download->label, download->max);
+    }
+    *out = (struct file_bytes){(uint8_t *)t.answer, t.answer_len};
+    return status;
 }
 
 /* ---- lists ---- */

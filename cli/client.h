@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 #include "cli/config.h"
+#include "cli/file.h"
 
 /* The server's JSON API over HTTPS. The server's certificate is always verified; redirects are not
  * followed. Requests that the server asked to repeat later, or that did not reach it, are repeated
@@ -49,6 +50,19 @@ int client_call(struct client *client, const char *method, const struct client_p
 
 /* One GET without repetitions and sentences, for hints: the server's JSON, or NULL. */
 json_t *client_look(struct client *client, const struct client_path *path);
+
+/* One more part of a path, percent-encoded. */
+void client_path_add(struct client_path *path, const char *part);
+
+/* GETs bytes, at most `max`, with a progress bar on stderr if that is a terminal. Release `out`
+ * with file_release() in every case. */
+struct client_download {
+    const char *label;
+    size_t max;
+};
+int client_get(struct client *client, const struct client_path *path,
+               const struct client_download *download, struct file_bytes *out)
+    __attribute__((warn_unused_result));
 
 /* PUTs bytes, with a progress bar on stderr if that is a terminal. */
 struct client_upload {

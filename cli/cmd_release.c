@@ -1,4 +1,5 @@
-/* surefoot release: publish (release_publish.c), list, show, target. */
+/* surefoot release: publish and export (release_publish.c, release_export.c), list, show,
+ * target. */
 
 #include <stdio.h>
 #include <string.h>
@@ -6,6 +7,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/out.h"
+#include "cli/release_export.h"
 #include "cli/release_publish.h"
 
 enum { LIST_MAX = 100000 };
@@ -89,6 +91,22 @@ const struct cli_command cmd_release[] = {
      .operand_max = RELEASE_IMAGES_MAX,
      .place = CLI_ONLINE,
      .run = release_publish_run},
+    {.name = "export",
+     .operands = "DIR",
+     .summary = "write a release into a folder that any web host can serve",
+     .details =
+         "Signed manifests and images for devices that update from a static tree, version.json\n"
+         "and its kin for plain ones (docs/static.md). Everything is verified before it is\n"
+         "written. The folder may be served meanwhile, and may hold other products; what is\n"
+         "in it already is updated.\n",
+     .examples = "  surefoot release export ./public --product lamp\n"
+                 "  surefoot release export ./public -p lamp --version 1.1.0 --prune \\\n"
+                 "      --base-url https://fw.example.com\n",
+     .options = release_export_options,
+     .operand_min = 1,
+     .operand_max = 1,
+     .place = CLI_ONLINE,
+     .run = release_export_run},
     {.name = "list",
      .operands = "PRODUCT",
      .summary = "list the releases of a product",

@@ -13,22 +13,17 @@
 
 /* Every command there is: a new one must be added here too, which the count below sees to. */
 static const char *const commands[][2] = {
-    {"key", "new"},         {"key", "show"},
-    {"image", "info"},      {"image", "verify"},
-    {"image", "from-elf"},  {"flash", "info"},
-    {"flash", "boot"},      {"manifest", "sign"},
-    {"manifest", "verify"}, {"manifest", "show"},
-    {"token", "new"},       {"token", "list"},
-    {"token", "revoke"},    {"product", "create"},
-    {"product", "list"},    {"product", "show"},
-    {"product", "set"},     {"product", "enrol-token"},
-    {"product", "target"},  {"release", "publish"},
-    {"release", "list"},    {"release", "show"},
-    {"release", "target"},  {"device", "list"},
-    {"device", "show"},     {"device", "history"},
-    {"device", "watch"},    {"device", "target"},
-    {"device", "approve"},  {"device", "revoke"},
-    {"device", "reject"},   {"device", "clear-alarms"},
+    {"key", "new"},        {"key", "show"},       {"image", "info"},
+    {"image", "verify"},   {"image", "from-elf"}, {"flash", "info"},
+    {"flash", "boot"},     {"manifest", "sign"},  {"manifest", "verify"},
+    {"manifest", "show"},  {"token", "new"},      {"token", "list"},
+    {"token", "revoke"},   {"product", "create"}, {"product", "list"},
+    {"product", "show"},   {"product", "set"},    {"product", "enrol-token"},
+    {"product", "target"}, {"release", "export"}, {"release", "publish"},
+    {"release", "list"},   {"release", "show"},   {"release", "target"},
+    {"device", "list"},    {"device", "show"},    {"device", "history"},
+    {"device", "watch"},   {"device", "target"},  {"device", "approve"},
+    {"device", "revoke"},  {"device", "reject"},  {"device", "clear-alarms"},
 };
 static const char *const groups[] = {"key",   "image",   "flash",   "manifest", "login",
                                      "token", "product", "release", "device"};
