@@ -34,7 +34,7 @@ struct transfer {
     int too_large;
     const struct client_upload *upload;
     size_t sent;
-    const char *bar; /* what a progress bar is labelled with; NULL = there is none */
+    const char *bar;     /* what a progress bar is labelled with; NULL = there is none */
     char request_id[64]; /* the server's, to find the request in its log; or "" */
     char error[CURL_ERROR_SIZE];
 };

@@ -225,6 +225,11 @@ static unsigned request_limit(unsigned wanted)
     return wanted < room ? wanted : (unsigned)room;
 }
 
+static const char *place_of(const struct options *o)
+{
+    return o->static_tree ? o->static_tree : o->server;
+}
+
 struct run {
     const struct options *options;
     struct fleet fleet;
@@ -278,7 +283,7 @@ static int finish(struct run *r)
         return EXIT_SOME_NOT;
     }
     if (c.silent == o->devices && c.last_net_error < 0) {
-        say("no device reached", o->server, sf_err_str(c.last_net_error));
+        say("no device reached", place_of(o), sf_err_str(c.last_net_error));
         return EXIT_NO_SERVER;
     }
     return c.at_rest == o->devices ? EXIT_GOOD : EXIT_SOME_NOT;
@@ -306,7 +311,7 @@ static int run_fleet(struct run *r)
 static void fill_fleet_options(const struct options *o, const struct sf_crypto *crypto,
                                struct fleet_options *out)
 {
-    out->net = (struct net_options){.server = o->server, .cacert = o->cacert};
+    out->net = (struct net_options){.server = place_of(o), .cacert = o->cacert};
     out->state_dir = o->state_dir;
     out->count = o->devices;
     out->speed = o->speed;
@@ -322,6 +327,10 @@ static void fill_fleet_options(const struct options *o, const struct sf_crypto *
     firmware->trial_deadline_ms = o->trial_s * 1000;
     memcpy(firmware->release_key, o->release_key, SF_P256_KEY_SIZE);
     memcpy(firmware->status_key, o->status_key, SF_P256_KEY_SIZE);
+    if (o->static_tree) {
+        firmware->source = &sf_static_tree;
+        firmware->policy = SF_POLICY_ALLOW_OFFLINE;
+    }
 }
 
 static int run(const struct options *o)

@@ -215,6 +215,9 @@ static int add_headers(struct net_transfer *t, const struct sf_request *request)
     if (err == SF_OK && request->authorization) {
         err = add_header(t, "Authorization", request->authorization);
     }
+    if (err == SF_OK && request->if_none_match) {
+        err = add_header(t, "If-None-Match", request->if_none_match);
+    }
     if (err == SF_OK && request->range_offset > 0) {
         char range[32];
         snprintf(range, sizeof(range), "bytes=%u-", request->range_offset);

@@ -31,7 +31,7 @@ struct net_sink {
 };
 
 struct net_options {
-    const char *server; /* "https://host:port", kept by reference */
+    const char *server; /* "https://host:port", or with a path; kept by reference */
     const char *cacert; /* PEM file that alone is trusted; NULL = the system's store */
 };
 

@@ -14,12 +14,16 @@
 static const char help_text[] =
     "usage: surefoot-sim run --server URL (--firmware APP.bin | --flash DUMP.bin)\n"
     "                        --release-key FILE|HEX --status-key FILE|HEX [options]\n"
+    "       surefoot-sim run --static URL (--firmware APP.bin | --flash DUMP.bin)\n"
+    "                        --release-key FILE|HEX [options]\n"
     "       surefoot-sim make-flash --firmware APP.bin --output FLASH.bin\n"
     "\n"
     "Runs virtual ESP32s, with the update engine that real devices run, against a server.\n"
     "\n"
     "what to run\n"
     "  --server URL             https://host:port of surefootd\n"
+    "  --static URL             or a web host with what `surefoot release export` wrote: no\n"
+    "                           status, so the release key alone says what runs\n"
     "  --cacert FILE            trust this PEM certificate authority alone\n"
     "  --firmware APP.bin       ESP32 app image that each device starts with, in ota_0 of a\n"
     "                           4 MiB flash with two slots of 1920 KiB\n"
@@ -57,6 +61,8 @@ static const char help_text[] =
     "  surefoot-sim run --server https://localhost:8443 --cacert ca.pem --devices 10 \\\n"
     "      --firmware lamp-1.0.0.bin --release-key release.pub.pem --status-key status.pub.pem \\\n"
     "      --enrol-token-file token --state /tmp/lamps\n"
+    "  surefoot-sim run --static https://fw.example.com/lamps --firmware lamp-1.0.0.bin \\\n"
+    "      --release-key release.pub.pem --devices 3\n"
     "  surefoot-sim make-flash --firmware lamp-1.0.0.bin --output lamp-flash.bin\n";
 
 const char *options_help(void)
@@ -179,6 +185,7 @@ enum option_kind {
 enum option_place { /* where a value goes */
                     PLACE_NONE,
                     PLACE_SERVER,
+                    PLACE_STATIC,
                     PLACE_CACERT,
                     PLACE_FIRMWARE,
                     PLACE_FLASH,
@@ -216,6 +223,7 @@ static const struct row rows[] = {
     {"help", KIND_HELP, PLACE_NONE, 0, 0},
     {"version", KIND_VERSION, PLACE_NONE, 0, 0},
     {"server", KIND_TEXT, PLACE_SERVER, 0, 0},
+    {"static", KIND_TEXT, PLACE_STATIC, 0, 0},
     {"cacert", KIND_TEXT, PLACE_CACERT, 0, 0},
     {"firmware", KIND_TEXT, PLACE_FIRMWARE, 0, 0},
     {"flash", KIND_TEXT, PLACE_FLASH, 0, 0},
@@ -251,11 +259,17 @@ static void set_text(struct parser *p, enum option_place place, const char *valu
         enum option_place place;
         const char **text;
     } map[] = {
-        {PLACE_SERVER, &o->server},           {PLACE_CACERT, &o->cacert},
-        {PLACE_FIRMWARE, &o->firmware},       {PLACE_FLASH, &o->flash},
-        {PLACE_OUTPUT, &o->output},           {PLACE_STATE, &o->state_dir},
-        {PLACE_HW_REVISION, &o->hw_revision}, {PLACE_RELEASE_KEY, &p->release_key},
-        {PLACE_STATUS_KEY, &p->status_key},   {PLACE_TOKEN_FILE, &p->token_file},
+        {PLACE_SERVER, &o->server},
+        {PLACE_STATIC, &o->static_tree},
+        {PLACE_CACERT, &o->cacert},
+        {PLACE_FIRMWARE, &o->firmware},
+        {PLACE_FLASH, &o->flash},
+        {PLACE_OUTPUT, &o->output},
+        {PLACE_STATE, &o->state_dir},
+        {PLACE_HW_REVISION, &o->hw_revision},
+        {PLACE_RELEASE_KEY, &p->release_key},
+        {PLACE_STATUS_KEY, &p->status_key},
+        {PLACE_TOKEN_FILE, &p->token_file},
     };
     for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
         if (map[i].place == place) {
@@ -378,12 +392,40 @@ static int parse_rows(struct parser *p, int argc, char **argv)
                           : fail(p, SF_ERR_NOTFOUND, "unexpected argument '%s'", argv[optind]);
 }
 
+static int is_url(const char *text)
+{
+    return strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0;
+}
+
+/* Where the devices ask, and what goes with it. */
+static int check_place(struct parser *p)
+{
+    const struct options *o = p->out;
+    if (o->server && o->static_tree) {
+        return fail(p, SF_ERR_RANGE, "give one of --server and --static");
+    }
+    if (o->static_tree && !is_url(o->static_tree)) {
+        return fail(p, SF_ERR_NOTFOUND,
+                    "--static wants a URL, as in https://fw.example.com, not '%s'", o->static_tree);
+    }
+    if (o->static_tree && (p->status_key || p->token_file)) {
+        return fail(p, SF_ERR_RANGE, "--static needs no %s: there is no server to %s",
+                    p->status_key ? "--status-key" : "--enrol-token-file",
+                    p->status_key ? "sign a status" : "enrol with");
+    }
+    if (!o->static_tree && (!o->server || !is_url(o->server))) {
+        return fail(p, SF_ERR_NOTFOUND,
+                    "--server URL is missing, as in https://localhost:8443 (or --static URL)");
+    }
+    return SF_OK;
+}
+
 static int check_run(struct parser *p)
 {
     struct options *o = p->out;
-    if (!o->server ||
-        (strncmp(o->server, "https://", 8) != 0 && strncmp(o->server, "http://", 7) != 0)) {
-        return fail(p, SF_ERR_NOTFOUND, "--server URL is missing, as in https://localhost:8443");
+    const int place = check_place(p);
+    if (place < 0) {
+        return place;
     }
     if (!o->firmware == !o->flash) {
         return fail(p, SF_ERR_NOTFOUND, "give either --firmware APP.bin or --flash DUMP.bin");
@@ -395,7 +437,7 @@ static int check_run(struct parser *p)
         return fail(p, SF_ERR_RANGE, "--hw-revision has at most 15 characters");
     }
     int err = load_key(p, "--release-key", p->release_key, o->release_key);
-    if (err == SF_OK) {
+    if (err == SF_OK && !o->static_tree) {
         err = load_key(p, "--status-key", p->status_key, o->status_key);
     }
     if (!o->has_ramp) {

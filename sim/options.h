@@ -15,7 +15,8 @@ enum { OPTIONS_ERROR_SIZE = 512, OPTIONS_TOKEN_SIZE = 128 };
 struct options {
     enum options_command command;
     /* run */
-    const char *server;
+    const char *server;      /* or */
+    const char *static_tree; /* URL of a folder; the other one is NULL */
     const char *cacert;
     const char *flash;
     const char *state_dir;

@@ -433,8 +433,9 @@ int vesp32_at_rest(const struct vesp32 *v)
         v->config.running_slot == (int)sf_otadata_slot(&entry[active], v->config.slot_count);
     struct sf_engine_view view = sf_engine_view(&v->engine);
     int idle = view.phase == SF_PHASE_IDLE || view.phase == SF_PHASE_CONFIRMED;
-    return runs_boot_slot && !view.trial_open && idle && !view.update_due &&
-           view.outcome.counter == 0 && view.checkins_answered > 0;
+    int reported = view.outcome.counter == 0 || v->config.source != NULL; /* nobody to tell */
+    return runs_boot_slot && !view.trial_open && idle && !view.update_due && reported &&
+           view.checkins_answered > 0;
 }
 
 void vesp32_otadata(const struct vesp32 *v, struct sf_otadata_entry out[2])

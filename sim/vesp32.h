@@ -103,8 +103,8 @@ int32_t vesp32_response_body(struct vesp32 *v, const uint8_t *data, size_t len, 
 void vesp32_response_end(struct vesp32 *v, int err, uint64_t now_ms);
 
 /* 1 if nothing but its routine is going on: it runs the image that otadata names, no trial is open,
- * no update is under way or due, every outcome is reported, and the server has answered in this
- * boot. */
+ * no update is under way or due, every outcome is reported (where there is a server to tell), and
+ * the server or the static host has answered in this boot. */
 int vesp32_at_rest(const struct vesp32 *v);
 
 /* The otadata entries as they are now; both empty if there is no such partition. */

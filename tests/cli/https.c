@@ -1,8 +1,9 @@
-/* A scripted HTTPS server. */
+/* A small HTTPS server: by a script, or of a folder. */
 
 #include "tests/cli/https.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -51,6 +52,89 @@ static int read_request(SSL *ssl, char *buffer)
     }
 }
 
+/* ---- a folder ---- */
+
+/* The value of a request's header, or "". */
+static void header_of(const char *request, const char *name, char out[128])
+{
+    const char *at = strstr(request, name);
+    at = at ? at + strlen(name) : "";
+    snprintf(out, 128, "%.*s", (int)strcspn(at, "\r\n"), at);
+}
+
+static int open_file(const struct https *s, const char *request, struct stat *st)
+{
+    char path[512];
+    const size_t len = strcspn(request + 4, " ?\r\n");
+    if (strncmp(request, "GET /", 5) != 0 || memmem(request + 4, len, "..", 2)) {
+        return -1;
+    }
+    snprintf(path, sizeof path, "%s%.*s", s->root, (int)len, request + 4);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && (fstat(fd, st) != 0 || !S_ISREG(st->st_mode))) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+static void send_file(SSL *ssl, int fd, off_t from)
+{
+    char piece[8192];
+    for (;;) {
+        const ssize_t n = pread(fd, piece, sizeof piece, from);
+        if (n <= 0 || SSL_write(ssl, piece, (int)n) != n) {
+            return;
+        }
+        from += n;
+    }
+}
+
+static void answer_file(struct https *s, SSL *ssl, const char *request)
+{
+    char head[512];
+    char etag[64];
+    char value[128];
+    struct stat st = {0};
+    const int fd = open_file(s, request, &st);
+    if (fd < 0) {
+        const int n = snprintf(head, sizeof head,
+                               "HTTP/1.1 404 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        SSL_write(ssl, head, n);
+        return;
+    }
+    snprintf(etag, sizeof etag, "\"%lx-%lx-%lx\"", (long)st.st_ino, (long)st.st_mtim.tv_nsec,
+             (long)st.st_size);
+    header_of(request, "\r\nIf-None-Match: ", value);
+    const int is_known = strcmp(value, etag) == 0;
+    header_of(request, "\r\nIf-Range: ", value);
+    const int may_go_on = value[0] == '\0' || strcmp(value, etag) == 0;
+    header_of(request, "\r\nRange: bytes=", value);
+    const long from = may_go_on ? strtol(value, NULL, 10) : 0;
+    s->not_modified += (unsigned)is_known;
+    int n = snprintf(head, sizeof head, "HTTP/1.1 %d X\r\nConnection: close\r\nETag: %s\r\n",
+                     is_known   ? 304
+                     : from > 0 ? 206
+                                : 200,
+                     etag);
+    if (!is_known) {
+        n += snprintf(head + n, sizeof head - (size_t)n, "Content-Length: %ld\r\n",
+                      (long)st.st_size - from);
+    }
+    if (from > 0) {
+        n += snprintf(head + n, sizeof head - (size_t)n, "Content-Range: bytes %ld-%ld/%ld\r\n",
+                      from, (long)st.st_size - 1, (long)st.st_size);
+    }
+    n += snprintf(head + n, sizeof head - (size_t)n, "\r\n");
+    SSL_write(ssl, head, n);
+    if (!is_known) {
+        send_file(ssl, fd, from);
+    }
+    close(fd);
+}
+
+/* ---- either ---- */
+
 static void answer(struct https *s, SSL *ssl)
 {
     static const struct https_answer none = {500, NULL, "the script is at its end"};
@@ -66,8 +150,12 @@ static void answer(struct https *s, SSL *ssl)
         snprintf(s->request[i], sizeof s->request[i], "%s", buffer);
     }
     s->request_count++;
+    s->authorized += strstr(buffer, "\r\nAuthorization:") != NULL;
+    if (s->root) {
+        answer_file(s, ssl, buffer);
+    }
     free(buffer);
-    if (a->status == 0) {
+    if (s->root || a->status == 0) {
         return; /* hangs up */
     }
     int n = snprintf(head, sizeof head,
@@ -105,18 +193,10 @@ static void *serve(void *ctx)
     return NULL;
 }
 
-void https_start(struct https *s, const char *dir, const struct https_answer *script,
-                 unsigned count)
+static void start(struct https *s)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof addr;
-    memset(s, 0, sizeof *s);
-    assert_true(count <= HTTPS_SCRIPT_MAX);
-    for (unsigned i = 0; i < count; i++) {
-        s->script[i] = script[i];
-    }
-    s->script_count = count;
-    s->dir = dir;
     s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(s->listener, (struct sockaddr *)&addr, sizeof addr), 0);
     assert_int_equal(listen(s->listener, 8), 0);
@@ -124,6 +204,23 @@ void https_start(struct https *s, const char *dir, const struct https_answer *sc
     assert_int_equal(pipe(s->stop), 0);
     snprintf(s->url, sizeof s->url, "https://localhost:%u", ntohs(addr.sin_port));
     assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
+}
+
+void https_start(struct https *s, const char *dir, const struct https_answer *script,
+                 unsigned count)
+{
+    assert_true(count <= HTTPS_SCRIPT_MAX);
+    *s = (struct https){.dir = dir, .script_count = count};
+    for (unsigned i = 0; i < count; i++) {
+        s->script[i] = script[i];
+    }
+    start(s);
+}
+
+void https_start_folder(struct https *s, const char *dir, const char *root)
+{
+    *s = (struct https){.dir = dir, .root = root};
+    start(s);
 }
 
 void https_stop(struct https *s)

@@ -5,8 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A server for one test: answers each request with the next line of a script, over TLS with the
- * certificate that base/tls made in a folder. One connection a request. */
+/* A server for one test: answers each request with the next line of a script, or as a plain web
+ * host of a folder does, over TLS with the certificate that base/tls made in a folder. One
+ * connection a request. */
 
 enum { HTTPS_SCRIPT_MAX = 16, HTTPS_REQUEST_MAX = 65536 };
 
@@ -21,8 +22,11 @@ struct https {
     /* read after https_stop() */
     unsigned request_count;              /* requests that were read whole */
     char request[HTTPS_SCRIPT_MAX][512]; /* the beginning of each */
+    unsigned not_modified;               /* of a folder: answered 304 */
+    unsigned authorized;                 /* requests with a credential */
     /* private */
     const char *dir;
+    const char *root; /* the folder that is served, or NULL */
     struct https_answer script[HTTPS_SCRIPT_MAX];
     unsigned script_count;
     int listener;
@@ -36,6 +40,8 @@ void https_make_identity(const char *dir, int64_t now_s);
 /* Starts on a free port of the loopback; https://localhost:PORT. */
 void https_start(struct https *s, const char *dir, const struct https_answer *script,
                  unsigned count);
+/* The same, for the files of a folder: ETag with 304, open ranges with If-Range. */
+void https_start_folder(struct https *s, const char *dir, const char *root);
 void https_stop(struct https *s);
 
 #endif

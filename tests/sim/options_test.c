@@ -71,6 +71,18 @@ static void every_kind_of_value_is_taken(void **state)
     assert_int_equal(o.until, UNTIL_FOREVER);
 }
 
+static void a_static_tree_needs_no_status_key(void **state)
+{
+    (void)state;
+    struct options o;
+    char error[OPTIONS_ERROR_SIZE];
+    assert_int_equal(PARSE(&o, error, "run", "--static", "https://fw.example.com/lamps",
+                           "--firmware", "app.bin", "--release-key", KEY_HEX),
+                     SF_OK);
+    assert_string_equal(o.static_tree, "https://fw.example.com/lamps");
+    assert_null(o.server);
+}
+
 static void the_token_is_the_first_line_of_its_file(void **state)
 {
     (void)state;
@@ -104,6 +116,13 @@ static void bad_input_is_refused_in_one_sentence(void **state)
     char e[OPTIONS_ERROR_SIZE];
     assert_refused(PARSE(&o, e, "fly"), e, "unknown command 'fly'");
     assert_refused(PARSE(&o, e, "run"), e, "--server URL is missing");
+    assert_refused(PARSE(&o, e, GOOD_RUN, "--static", "https://a"), e,
+                   "one of --server and --static");
+    assert_refused(PARSE(&o, e, "run", "--static", "fw.example.com"), e, "'fw.example.com'");
+    assert_refused(PARSE(&o, e, "run", "--static", "https://a", "--status-key", KEY_HEX), e,
+                   "needs no --status-key");
+    assert_refused(PARSE(&o, e, "run", "--static", "https://a", "--enrol-token-file", "x"), e,
+                   "needs no --enrol-token-file");
     assert_refused(PARSE(&o, e, "run", "--server", "localhost"), e, "https://");
     assert_refused(PARSE(&o, e, GOOD_RUN, "--flash", "x"), e, "either");
     assert_refused(PARSE(&o, e, GOOD_RUN, "--devices", "0"), e, "1 to 65535");
@@ -141,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_has_defaults_for_all_but_server_firmware_and_keys),
         cmocka_unit_test(every_kind_of_value_is_taken),
+        cmocka_unit_test(a_static_tree_needs_no_status_key),
         cmocka_unit_test(the_token_is_the_first_line_of_its_file),
         cmocka_unit_test(bad_input_is_refused_in_one_sentence),
         cmocka_unit_test(help_and_no_arguments_ask_for_help),
