@@ -221,6 +221,9 @@ static int open_http(struct server *s)
         .loops = o->loops,
     };
     char error[HTTP_ERROR_MAX];
+    if (protocols_check(config.routes, config.route_count, error, sizeof(error)) != NULL) {
+        return fail(s, EXIT_OTHER, "%s", error);
+    }
     if (http_open(&s->http, &config, error) < 0 || http_start(s->http, error) < 0) {
         return fail(s, EXIT_LISTEN, "%s", error);
     }

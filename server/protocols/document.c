@@ -5,6 +5,8 @@
 
 #include "server/protocols/protocols.h"
 
+enum { RULE_ERROR_SIZE = 256 };
+
 static const char intro[] =
     "# HTTP API\n"
     "\n"
@@ -110,6 +112,11 @@ int protocols_document(FILE *out)
 {
     unsigned count = 0;
     const struct route *routes = protocols_routes(&count);
+    char wrong[RULE_ERROR_SIZE];
+    if (protocols_check(routes, count, wrong, sizeof(wrong)) != NULL) {
+        (void)fprintf(stderr, "surefootd: %s\n", wrong);
+        return -1;
+    }
     (void)fputs(intro, out);
     for (unsigned i = 0; i < count; i++) {
         const struct route *r = &routes[i];

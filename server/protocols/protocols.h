@@ -42,6 +42,11 @@ struct protocols {
 /* Every route, for http_config. Static. */
 const struct route *protocols_routes(unsigned *count);
 
+/* NULL, or a sentence about the first route that does not name exactly one role: no such table is
+ * served, and no program with one is built. A scope holds the roles of smaller ones, so the least
+ * role is all there is to say. */
+const char *protocols_check(const struct route *r, unsigned count, char *buffer, size_t size);
+
 /* The authorise hook; ctx is struct protocols. */
 int protocols_authorise(struct exchange *x, void *ctx);
 

@@ -1,4 +1,6 @@
 /* Every route of the server, in the order of docs/api.md, which is generated from here. */
+#include <stdio.h>
+
 #include "server/protocols/handlers.h"
 #include "server/protocols/protocols.h"
 
@@ -98,6 +100,23 @@ static const struct route routes[] = {
     {METHOD_GET, "/api/v1/audit", ROLE_ADMIN, BODY_NONE, 0, NULL, handle_audit_list,
      "Who changed what, oldest first; ?who="},
 };
+
+const char *protocols_check(const struct route *r, unsigned count, char *buffer, size_t size)
+{
+    const unsigned known = ROLE_ANYONE | ROLE_DEVICE | ROLE_VIEWER | ROLE_PUBLISHER |
+                           ROLE_OPERATOR | ROLE_APPROVER | ROLE_ADMIN;
+    for (unsigned i = 0; i < count; i++) {
+        const unsigned roles = r[i].roles;
+        if (roles == 0 || (roles & (roles - 1)) != 0 || (roles & ~known) != 0) {
+            (void)snprintf(buffer, size,
+                           "route '%.80s' does not say in one role who may call it; give it one in "
+                           "server/protocols/routes.c",
+                           r[i].path);
+            return buffer;
+        }
+    }
+    return NULL;
+}
 
 const struct route *protocols_routes(unsigned *count)
 {

@@ -193,6 +193,7 @@ void call(const struct daemon *d, const struct call *c, struct reply *out)
     (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 30000L);
     (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
     if (c->range != NULL) {
         (void)curl_easy_setopt(curl, CURLOPT_RANGE, c->range);
     }

@@ -7,7 +7,9 @@
 
 #include <cmocka.h>
 
+#include "base/crypto_openssl.h"
 #include "server/protocols/auth.h"
+#include "server/protocols/common.h"
 #include "tests/server/fleet_kit.h"
 
 static struct kit kit;
@@ -16,7 +18,11 @@ enum {
     CALLER_NOBODY,
     CALLER_GARBAGE,
     CALLER_REVOKED,
+    CALLER_EXPIRED,
     CALLER_DEVICE,
+    CALLER_DEVICE_WRONG,
+    CALLER_DEVICE_REVOKED,
+    CALLER_DEVICE_QUARANTINED,
     CALLER_SCOPES,
     CALLER_COUNT = CALLER_SCOPES + SCOPE_COUNT
 };
@@ -38,6 +44,61 @@ static void make_token(const char *name, const char *scope, char *out, size_t si
     json_decref(answer);
 }
 
+/* No token can be made that has expired: the daemon would have to run for a day. */
+static int add_expired(struct store_tx *tx, void *arg)
+{
+    return store_token_add(tx, arg);
+}
+
+static void make_expired(struct caller *c)
+{
+    struct api_token token = {.name = "expired",
+                              .roles = scopes[SCOPE_ADMIN].roles,
+                              .created_at = 1000,
+                              .expires_at = 1001};
+    int err = SF_OK;
+    char why[STORE_WHY_SIZE];
+    const struct store_options options = {.backend = STORE_SQLITE, .readers = 1};
+    (void)snprintf(c->name, sizeof(c->name), "expired");
+    assert_int_equal(secret_make(crypto_openssl(), "sft_", c->bearer, token.digest), SF_OK);
+    assert_int_equal(daemon_stop(&kit.daemon), 0);
+    struct store *store = store_open(kit.daemon.dir, &options, &err, why);
+    assert_non_null(store);
+    assert_int_equal(store_run(store, add_expired, &token), SF_OK);
+    store_close(store);
+    daemon_start(&kit.daemon);
+}
+
+static void make_device(int which, const char *name, const char *id, struct kit_device *dev)
+{
+    struct kit_image image;
+    kit_image(&kit, "1.0.0", &image);
+    kit_device(&kit, id, &image, "1.0.0", dev);
+    if (which == CALLER_DEVICE_WRONG || which == CALLER_DEVICE_QUARANTINED) { /* another secret */
+        dev->secret[0] = which == CALLER_DEVICE_WRONG ? 'a' : 'b'; /* "c" by the kit's rule */
+    }
+    (void)snprintf(callers[which].name, sizeof(callers[which].name), "%s", name);
+    (void)snprintf(callers[which].bearer, sizeof(callers[which].bearer), "%s.%s", dev->id,
+                   dev->secret);
+}
+
+static void make_devices(void)
+{
+    struct kit_device dev;
+    long status = 0;
+    make_device(CALLER_DEVICE, "device", "aabbccddeeff", &dev);
+    assert_int_equal(kit_enrol(&kit, &dev, kit.enrol_token), 204);
+    callers[CALLER_DEVICE].roles = ROLE_DEVICE;
+    make_device(CALLER_DEVICE_WRONG, "other secret", "aabbccddeeff", &dev); /* never sent */
+    make_device(CALLER_DEVICE_REVOKED, "revoked device", "aabbccddee00", &dev);
+    assert_int_equal(kit_enrol(&kit, &dev, kit.enrol_token), 204);
+    json_decref(
+        api(&kit.daemon, "POST", "/api/v1/devices/aabbccddee00/revoke", json_object(), &status));
+    assert_int_equal(status, 200);
+    make_device(CALLER_DEVICE_QUARANTINED, "quarantined", "aabbccddeeff", &dev);
+    assert_int_equal(kit_enrol(&kit, &dev, kit.enrol_token), 202);
+}
+
 static int make_callers(void **state)
 {
     (void)state;
@@ -51,15 +112,8 @@ static int make_callers(void **state)
     make_token("revoked", "admin", revoked->bearer, sizeof(revoked->bearer));
     json_decref(api(&kit.daemon, "DELETE", "/api/v1/tokens/revoked", NULL, &status));
     assert_int_equal(status, 204);
-    struct caller *device = &callers[CALLER_DEVICE];
-    struct kit_image image;
-    struct kit_device dev;
-    kit_image(&kit, "1.0.0", &image);
-    kit_device(&kit, "aabbccddeeff", &image, "1.0.0", &dev);
-    assert_int_equal(kit_enrol(&kit, &dev, kit.enrol_token), 204);
-    (void)snprintf(device->name, 32, "device");
-    (void)snprintf(device->bearer, sizeof(device->bearer), "%s.%s", dev.id, dev.secret);
-    device->roles = ROLE_DEVICE;
+    make_expired(&callers[CALLER_EXPIRED]);
+    make_devices();
     for (int i = 0; i < SCOPE_COUNT; i++) {
         struct caller *c = &callers[CALLER_SCOPES + i];
         (void)snprintf(c->name, 32, "t-%s", scopes[i].name);
@@ -97,13 +151,13 @@ static const char *method_name(enum method method)
     return names[method];
 }
 
-static long ask(const struct route *route, const struct caller *caller)
+static long ask(const struct route *route, enum method method, const struct caller *caller)
 {
     char path[128];
     fill_path(route->path, path, sizeof(path));
     struct reply r;
     call(&kit.daemon,
-         &(struct call){.method = method_name(route->method),
+         &(struct call){.method = method_name(method),
                         .path = path,
                         .bearer = caller->bearer[0] == '\0' ? NULL : caller->bearer,
                         .content_type = route->body_content_type,
@@ -115,6 +169,30 @@ static long ask(const struct route *route, const struct caller *caller)
     return r.status;
 }
 
+/* What a caller without the route's role is told. */
+static long refusal(const struct route *route, int caller)
+{
+    const int device_route = (route->roles & ROLE_DEVICE) != 0;
+    if (caller == CALLER_DEVICE_QUARANTINED && device_route) {
+        return 403; /* it is told to wait for an operator */
+    }
+    /* a token that is known but too small is told so; others learn nothing */
+    return caller >= CALLER_SCOPES && !device_route ? 403 : 401;
+}
+
+/* 1 if the route let the caller in. */
+static int let_in(const struct route *route, enum method method, int caller)
+{
+    const struct caller *c = &callers[caller];
+    const long status = ask(route, method, c);
+    const int may = (route->roles & (c->roles | ROLE_ANYONE)) != 0;
+    const int denied = status == 401 || status == 403;
+    if (may == denied || (!may && status != refusal(route, caller))) {
+        fail_msg("%s %s as %s: %ld", method_name(method), route->path, c->name, status);
+    }
+    return may;
+}
+
 static void lets_in_exactly_whom_the_table_names(void **state)
 {
     (void)state;
@@ -123,27 +201,69 @@ static void lets_in_exactly_whom_the_table_names(void **state)
     unsigned allowed = 0;
     const struct route *routes = protocols_routes(&count);
     for (unsigned i = 0; i < count; i++) {
-        assert_int_not_equal(routes[i].roles, 0);
         for (int k = 0; k < CALLER_COUNT; k++) {
-            const struct caller *c = &callers[k];
-            long status = ask(&routes[i], c);
-            int may = (routes[i].roles & (c->roles | ROLE_ANYONE)) != 0;
-            int denied = status == 401 || status == 403;
-            if (may == denied) {
-                fail_msg("%s %s as %s: %ld", method_name(routes[i].method), routes[i].path, c->name,
-                         status);
+            int in = let_in(&routes[i], routes[i].method, k);
+            if (routes[i].method == METHOD_GET) {
+                assert_int_equal(let_in(&routes[i], METHOD_HEAD, k), in);
             }
-            /* a token that is known but too small is told so; others learn nothing */
-            if (!may) {
-                int known_token = c->roles >= ROLE_VIEWER && (routes[i].roles & ROLE_DEVICE) == 0;
-                assert_int_equal(status, known_token ? 403 : 401);
-            }
-            refused += denied ? 1 : 0;
-            allowed += denied ? 0 : 1;
+            refused += in ? 0 : 1;
+            allowed += in ? 1 : 0;
         }
     }
-    print_message("%u routes, %u calls refused, %u let in\n", count, refused, allowed);
+    print_message("%u routes, %d callers, %u refused, %u let in\n", count, (int)CALLER_COUNT,
+                  refused, allowed);
     assert_true(refused > count && allowed > count);
+}
+
+static void a_route_that_says_nothing_of_who_may_is_not_built(void **state)
+{
+    (void)state;
+    static const unsigned wrong[] = {0, ROLE_ANYONE | ROLE_DEVICE, ROLE_VIEWER | ROLE_ADMIN,
+                                     1 << 7};
+    unsigned count = 0;
+    char text[256];
+    const struct route *routes = protocols_routes(&count);
+    assert_null(protocols_check(routes, count, text, sizeof(text)));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct route table[2] = {routes[0], {.path = "/new", .roles = wrong[i]}};
+        assert_non_null(protocols_check(table, 2, text, sizeof(text)));
+        assert_non_null(strstr(text, "'/new'"));
+    }
+}
+
+/* Every parameter of every route, as the one who may do most. */
+static void no_parameter_is_a_way_out_of_its_folder(void **state)
+{
+    (void)state;
+    static const char *const steps[] = {"..",
+                                        ".",
+                                        "%2e%2e",
+                                        "..%2f..%2fadmin-token",
+                                        "%2e%2e%5cadmin-token",
+                                        "x%00",
+                                        "%c0%ae%c0%ae",
+                                        "..%c0%afadmin-token"};
+    unsigned count = 0;
+    const struct route *routes = protocols_routes(&count);
+    for (unsigned i = 0; i < count; i++) {
+        const char *colon = strchr(routes[i].path, ':');
+        for (size_t k = 0; colon != NULL && k < sizeof(steps) / sizeof(steps[0]); k++) {
+            char path[256];
+            struct reply r;
+            (void)snprintf(path, sizeof(path), "%.*s%s%s", (int)(colon - routes[i].path),
+                           routes[i].path, steps[k], colon + strcspn(colon, "/"));
+            call(&kit.daemon,
+                 &(struct call){.method = method_name(routes[i].method),
+                                .path = path,
+                                .bearer = kit.daemon.admin},
+                 &r);
+            assert_int_equal(r.curl, 0);
+            if (r.status != 400) {
+                fail_msg("%s %s: %ld", method_name(routes[i].method), path, r.status);
+            }
+            reply_release(&r);
+        }
+    }
 }
 
 static void serves_nothing_that_is_not_in_the_table(void **state)
@@ -184,6 +304,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lets_in_exactly_whom_the_table_names),
+        cmocka_unit_test(a_route_that_says_nothing_of_who_may_is_not_built),
+        cmocka_unit_test(no_parameter_is_a_way_out_of_its_folder),
         cmocka_unit_test(serves_nothing_that_is_not_in_the_table),
         cmocka_unit_test(asks_for_a_credential_with_401),
     };
