@@ -364,7 +364,9 @@ static int put_json(struct export *e, const char *folder, const char *name, json
     if (!text) {
         return cli_fail(CLI_LOCAL, "cannot make '%s': out of memory", name);
     }
-    const int status = put_in(e, folder, name, text, strlen(text));
+    const size_t len = strlen(text);
+    text[len] = '\n'; /* in place of the NUL: its length is told */
+    const int status = put_in(e, folder, name, text, len + 1);
     free(text);
     return status;
 }

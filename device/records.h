@@ -36,7 +36,7 @@ struct sf_record_trial { /* an open trial; absent = none */
     uint8_t kind;     /* enum sf_trial_kind */
     uint8_t slot;     /* wire slot */
     uint32_t ota_seq; /* of the otadata entry that starts the trial */
-    uint64_t counter; /* of the status that led here; 0 = none */
+    uint64_t counter; /* of the status that led here, or SF_OFFLINE_COUNTER | seq; 0 = none */
     uint32_t attempt;
     uint8_t digest[SF_SHA256_SIZE];
     uint32_t length;

@@ -50,7 +50,7 @@ static int on_head(void *ctx, const struct sf_response_head *head)
 {
     struct fleet_device *d = ctx;
     d->requests_answered++;
-    d->downloads += d->transfer_is_get && (head->status == 200 || head->status == 206);
+    d->downloads += d->transfer_is_image && (head->status == 200 || head->status == 206);
     make_due(d);
     return vesp32_response_head(&d->esp, head, device_now(d));
 }
@@ -59,7 +59,7 @@ static int32_t on_body(void *ctx, const uint8_t *data, size_t len)
 {
     struct fleet_device *d = ctx;
     int32_t taken = vesp32_response_body(&d->esp, data, len, device_now(d));
-    d->download_bytes += taken > 0 && d->transfer_is_get ? (uint64_t)taken : 0;
+    d->download_bytes += taken > 0 && d->transfer_is_image ? (uint64_t)taken : 0;
     make_due(d);
     return taken;
 }
@@ -97,9 +97,11 @@ static void note_outcome(struct fleet_device *d)
 
 static void start_request(struct fleet_device *d, const struct vesp32_want *want)
 {
+    static const char manifests[] = "/manifests/"; /* of a static tree */
     d->in_request = 1;
     d->transfer_serial = want->serial;
-    d->transfer_is_get = want->request->method == SF_METHOD_GET;
+    d->transfer_is_image = want->request->method == SF_METHOD_GET &&
+                           strncmp(want->request->path, manifests, sizeof(manifests) - 1) != 0;
     int err = net_start(&d->fleet->net, &d->transfer, want->request, &sink, d);
     if (err < 0) {
         on_end(d, err);

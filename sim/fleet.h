@@ -38,7 +38,7 @@ struct fleet_device {
     struct fleet *fleet;
     struct net_transfer transfer;
     unsigned transfer_serial;
-    int transfer_is_get;
+    int transfer_is_image;
     int in_request;         /* the clock runs at the host's pace */
     char id[FLEET_ID_SIZE]; /* a locally administered MAC in hex: 02, seed, number */
     uint64_t clock_ms;      /* the device's own */

@@ -83,10 +83,11 @@ static void send_file(SSL *ssl, int fd, off_t from)
     char piece[8192];
     for (;;) {
         const ssize_t n = pread(fd, piece, sizeof piece, from);
-        if (n <= 0 || SSL_write(ssl, piece, (int)n) != n) {
+        const int sent = n > 0 ? SSL_write(ssl, piece, (int)n) : 0; /* a record at a time */
+        if (sent <= 0) {
             return;
         }
-        from += n;
+        from += sent;
     }
 }
 

@@ -42,7 +42,8 @@ static void export_version(const char *version)
 }
 
 /* Lets the devices update until all are at rest, and expects of each version and outcome. */
-static void update(const struct https *host, const char *version, const char *outcome)
+static void update(const struct https *host, const char *version, const char *outcome,
+                   int downloads)
 {
     char url[128];
     char row[512];
@@ -78,6 +79,7 @@ static void update(const struct https *host, const char *version, const char *ou
         json_t *device = json_loads(row, 0, NULL);
         assert_string_equal(vectors_text(device, "version"), version);
         assert_string_equal(vectors_text(device, "outcome"), outcome);
+        assert_int_equal(json_integer_value(json_object_get(device, "downloads")), downloads);
         json_decref(device);
         at += len + (at[len] == '\n');
     }
@@ -96,13 +98,13 @@ static void devices_update_from_a_folder_and_come_back_from_a_bad_release(void *
 
     export_version("1.0.0");
     https_start_folder(&host, run_path("tls"), run_path("www"));
-    update(&host, "1.0.0", "no update");
+    update(&host, "1.0.0", "no update", 0);
     export_version("1.1.0");
-    update(&host, "1.1.0", "confirmed 1.1.0");
+    update(&host, "1.1.0", "confirmed 1.1.0", 1);
     export_version("1.2.0");
     assert_int_equal(served_stop(), 0); /* it has no part in what follows */
-    update(&host, "1.1.0", "rolled back to 1.1.0: the new image crashed during its trial");
-    update(&host, "1.1.0", "rolled back to 1.1.0: the new image crashed during its trial");
+    update(&host, "1.1.0", "rolled back to 1.1.0: the new image crashed during its trial", 1);
+    update(&host, "1.1.0", "rolled back to 1.1.0: the new image crashed during its trial", 0);
     https_stop(&host);
     assert_int_equal(host.authorized, 0); /* no credential ever went there */
 }
