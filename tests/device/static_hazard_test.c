@@ -26,6 +26,14 @@ static int teardown(void **state)
     return 0;
 }
 
+static uint64_t stored_seq(struct rig *r)
+{
+    struct sf_record_floor floor;
+    const int err = sf_record_load(&r->store.ops, SF_RECORD_FLOOR, &floor);
+    assert_true(err == SF_OK || err == SF_ERR_NOTFOUND);
+    return floor.seq;
+}
+
 static void rest(struct rig *r)
 {
     rig_boot(r, SF_RESET_POWER_ON);
@@ -239,6 +247,78 @@ static void the_application_can_cancel(void **state)
     rig_show_confirm(r, &r->v3);
 }
 
+/* ---- power ---- */
+
+struct cut {
+    unsigned left;
+    enum sf_flash_fault how;
+    struct rig *rig;
+};
+
+static enum sf_flash_fault cut_hook(void *ctx, const struct sf_flash_op *op)
+{
+    struct cut *c = ctx;
+    (void)op;
+    if (c->left-- > 0) {
+        return SF_FLASH_GO_ON;
+    }
+    c->rig->chip.has_power = 0; /* slots and records lose it together */
+    c->rig->nvs.has_power = 0;
+    return c->how;
+}
+
+/* From v1 to the confirmed v3 with a cut at the i-th operation on slots, otadata or records; 0 once
+ * there is no such operation. The floor never goes down. */
+static int update_with_a_cut(unsigned i, enum sf_flash_fault how)
+{
+    struct rig *r = rig_new();
+    struct cut cut = {i, how, r};
+    uint64_t floor = 0;
+    int ended = 0;
+    rig_static_tree(r);
+    r->server.target = &r->v3;
+    r->chip.hook = r->nvs.hook = cut_hook;
+    r->chip.hook_ctx = r->nvs.hook_ctx = &cut;
+    for (unsigned boots = 0; boots < 6 && !ended; boots++) {
+        rig_boot(r, boots == 0 ? SF_RESET_POWER_ON : r->reset_reason);
+        for (unsigned n = 0; n < 3000 && r->chip.has_power; n++) {
+            const struct sf_action a = sf_engine_next(&r->engine, r->now_ms);
+            const int rests = a.kind == SF_ACTION_WAIT && sf_engine_may_sleep(&r->engine) &&
+                              rig_slot_runs(r) == 1 && !rig_core(r)->trial.open;
+            ended = rests && rig_core(r)->answered > 0;
+            if (ended || a.kind == SF_ACTION_REBOOT) {
+                break;
+            }
+            (void)rig_step(r);
+        }
+        r->reset_reason = r->chip.has_power ? SF_RESET_SOFTWARE : SF_RESET_POWER_ON;
+        if (!r->chip.has_power) {
+            r->chip.hook = r->nvs.hook = NULL;
+        }
+        sf_host_flash_power_on(&r->chip);
+        sf_host_flash_power_on(&r->nvs);
+        assert_int_equal(sf_host_store_open(&r->store, &r->nvs.ops, 0), SF_OK);
+        assert_true(stored_seq(r) >= floor);
+        floor = stored_seq(r);
+    }
+    assert_true(ended);
+    assert_memory_equal(rig_core(r)->running_digest, r->v3.digest, SF_SHA256_SIZE);
+    assert_int_equal(floor, 6);
+    const int was_cut = r->chip.hook == NULL;
+    rig_free(r);
+    return was_cut;
+}
+
+static void a_cut_anywhere_ends_in_the_new_image_all_the_same(void **state)
+{
+    (void)state;
+    unsigned i = 0;
+    for (; update_with_a_cut(i, SF_FLASH_CUT_BEFORE); i++) {
+        assert_true(update_with_a_cut(i, SF_FLASH_CUT_AFTER));
+    }
+    assert_in_range(i, 25, 400); /* operations that an update takes */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -256,6 +336,7 @@ int main(void)
         TEST(a_failed_release_is_refused_until_a_newer_one),
         TEST(a_crash_goes_back_and_is_refused),
         TEST(the_application_can_cancel),
+        cmocka_unit_test(a_cut_anywhere_ends_in_the_new_image_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
