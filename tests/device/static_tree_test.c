@@ -145,6 +145,32 @@ static void a_later_check_in_tells_the_outcome(void **state)
     r->server.enrolments = 0;
 }
 
+static void a_device_that_had_a_server_goes_on_from_there(void **state)
+{
+    struct rig *r = *state;
+    const struct sf_config offline = r->config;
+    r->config.source = NULL;
+    r->config.device_id = "lamp-0001";
+    r->config.enrol_token = "token-of-the-lamp";
+    memcpy(r->config.status_key, r->server.status_key.public_key.xy, SF_P256_KEY_SIZE);
+    r->server.target = NULL;
+    rest(r);
+    rig_install(r, &r->v2);
+    assert_int_equal(rig_settle(r), SF_ACTION_WAIT);
+    const struct sf_record_floor floor = stored_floor(r);
+    const int slot = r->config.running_slot;
+    r->config = offline; /* as a later image is built */
+    r->config.running_slot = slot;
+    r->server.checkins = 0;
+    r->server.enrolments = 0;
+    rest(r);
+    rig_show_in_vain(r, &r->v1, SF_ERR_SEQ_OLD);
+    rig_show_confirm(r, &r->v3);
+    assert_int_equal(stored_floor(r).counter, floor.counter);
+    assert_int_equal(stored_floor(r).time, floor.time);
+    assert_int_equal(stored_floor(r).seq, 6);
+}
+
 static void polls_ask_conditionally_and_write_nothing(void **state)
 {
     struct rig *r = *state;
@@ -420,6 +446,7 @@ int main(void)
         TEST(a_newer_image_is_installed_tried_and_confirmed),
         TEST(the_outcome_is_kept_and_nobody_is_waited_for),
         TEST(a_later_check_in_tells_the_outcome),
+        TEST(a_device_that_had_a_server_goes_on_from_there),
         TEST(polls_ask_conditionally_and_write_nothing),
         TEST(a_304_may_announce_the_length_of_what_it_does_not_send),
         TEST(a_304_that_nobody_asked_for_confirms_nothing),
