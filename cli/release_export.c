@@ -131,6 +131,13 @@ static int load_key(struct export *e)
                           e->product_name);
 }
 
+/* What the server calls the release is printed, and becomes part of file contents. */
+static int is_version(const char *text)
+{
+    char clean[64];
+    return text && text[0] != '\0' && strcmp(out_clean(text, clean, sizeof clean), text) == 0;
+}
+
 static int load_release(struct export *e)
 {
     char version[64];
@@ -149,7 +156,10 @@ static int load_release(struct export *e)
     const char *state = json_string_value(json_object_get(e->release, "state"));
     e->version = json_string_value(json_object_get(e->release, "version"));
     e->is_plain = kind && strcmp(kind, "plain") == 0;
-    if (!e->version || !state || strcmp(state, "published") != 0) {
+    if (!is_version(e->version)) {
+        return cli_fail(CLI_UNREACHABLE, "the server's answer has no version that can be printed");
+    }
+    if (!state || strcmp(state, "published") != 0) {
         return cli_fail(CLI_REFUSED, "cannot export %s of '%s': it is withdrawn", version,
                         e->product_name);
     }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -21,6 +22,7 @@
 #include "base/uuid.h"
 #include "formats/manifest.h"
 #include "formats/md5.h"
+#include "tests/cli/https.h"
 #include "tests/cli/served.h"
 #include "tests/cli/shop.h"
 #include "tests/support/vectors.h"
@@ -367,6 +369,46 @@ static void links_out_of_the_folder_are_not_followed(void **state)
     }
 }
 
+/* What a server that is not to be trusted answers. */
+static void answers_that_cannot_be_used_are_refused(void **state)
+{
+    (void)state;
+#define RELEASE(version, hw, sha)                                           \
+    "{\"version\": \"" version                                              \
+    "\", \"state\": \"published\", \"manifests\": [{\"hw_revision\": \"" hw \
+    "\", \"sha256\": \"" sha                                                \
+    "\", \"size\": 9, \"class_uuid\": \"5a110000-0000-0000-0000-000000000000\"}]}"
+    static const char plain[] = "{\"kind\": \"plain\"}";
+    static const struct {
+        const char *release;
+        const char *said;
+        int status;
+    } cases[] = {
+        {RELEASE("1.0.0\\u001b[2J", "A", "00"), "no version that can be printed", 3},
+        {RELEASE("1.0.0", "../../etc", "00"), "does not do as the name of a folder", 1},
+        {RELEASE("1.0.0", "A", "../../../x"), "lacks digest, size or class", 1},
+        {"{\"version\": \"1.0.0\", \"state\": \"published\"}", "has no images", 3},
+        {"{\"version\": \"1.0.0\", \"state\": \"withdrawn\"}", "it is withdrawn", 1},
+    };
+    const char *tls = run_path("tls");
+    const char *config = run_path("hostile.json");
+    https_make_identity(tls, time(NULL));
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct https host;
+        const struct https_answer script[] = {{200, NULL, plain}, {200, NULL, cases[i].release}};
+        https_start(&host, tls, script, 2);
+        run_expect(run_surefoot("login", host.url, "--ca", run_path("tls/ca.pem"), "--token-file",
+                                run_path("data/admin-token"), "--no-check", "--config", config,
+                                NULL),
+                   0, NULL);
+        run_expect(run_surefoot("release", "export", dir, "-p", "lamp", "--version", "1.0.0",
+                                "--config", config, NULL),
+                   cases[i].status, cases[i].said);
+        https_stop(&host);
+        assert_false(is_there(run_path("public/artifacts")));
+    }
+}
+
 /* ---- in between ---- */
 
 /* With no more than `kib` KiB a file, as on a disk that is full: which of the files that is depends
@@ -443,6 +485,7 @@ int main(void)
         TEST(wrong_command_lines_are_told),
         TEST(another_key_than_ones_own_is_refused_before_a_byte_is_written),
         TEST(an_image_that_was_tampered_with_is_refused_or_mended),
+        TEST(answers_that_cannot_be_used_are_refused),
         TEST(links_out_of_the_folder_are_not_followed),
         TEST(on_a_full_disk_the_release_before_stays),
         TEST(a_killed_export_leaves_nothing_that_points_nowhere),
