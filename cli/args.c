@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/nearest.h"
+#include "base/nearest.h"
 
 enum { CODE_JSON = 1000, CODE_HELP, CODE_CONFIG, CODE_FIRST }; /* above every letter */
 

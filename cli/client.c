@@ -227,6 +227,12 @@ static int tell_untrusted(const struct client *c, long verify, const char *detai
                 : "the server %s is not trusted: its certificate is from a CA that this "
                   "machine does not know; give it with `surefoot login --ca FILE`",
             server);
+    case X509_V_OK: /* the chain is good, or was not looked at yet: the name is not */
+    case X509_V_ERR_UNSPECIFIED:
+        return cli_fail(CLI_UNREACHABLE,
+                        "the server %s is not trusted: its certificate is for other names; use one "
+                        "of them, or start surefootd with this one as --host too (%s)",
+                        server, detail);
     default:
         return cli_fail(CLI_UNREACHABLE, "the server %s is not trusted: %s", server, detail);
     }
@@ -253,6 +259,16 @@ static int tell_curl(const struct client *c, CURLcode code, const struct transfe
     }
     if (code == CURLE_COULDNT_RESOLVE_HOST) {
         return cli_fail(CLI_UNREACHABLE, "cannot reach %s: its name is not known", server);
+    }
+    if (code == CURLE_COULDNT_CONNECT) {
+        return cli_fail(CLI_UNREACHABLE,
+                        "cannot reach %s: nothing answers there; is surefootd running, and is the "
+                        "port right? (%s)",
+                        server, detail);
+    }
+    if (code == CURLE_SSL_CONNECT_ERROR) {
+        return cli_fail(CLI_UNREACHABLE, "cannot reach %s: what answers there speaks no TLS (%s)",
+                        server, detail);
     }
     return cli_fail(CLI_UNREACHABLE, "cannot reach %s: %s", server, detail);
 }

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/nearest.h"
+#include "base/nearest.h"
 #include "cli/out.h"
 
 enum { NAME_SIZE = 80, SHOWN_MAX = 5 };

@@ -1,6 +1,7 @@
 /* surefoot image: info, verify, from-elf. */
 
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -211,27 +212,46 @@ static int revision_fits(const struct sf_image_header *h, unsigned long rev)
     return rev >= h->min_chip_rev_full && (!has_max || rev <= h->max_chip_rev_full);
 }
 
-/* What a sound image may still lack for its place; NULL if nothing. */
-static const char *check_wishes(const struct cli_args *args, const struct wishes *w,
-                                const struct inspect *in, size_t size)
+static struct out_reason reason_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static struct out_reason reason_of(const char *format, ...)
+{
+    struct out_reason r;
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(r.text, sizeof r.text, format, ap);
+    va_end(ap);
+    return r;
+}
+
+/* What a sound image may still lack for its place; "" if nothing. */
+static struct out_reason check_wishes(const struct cli_args *args, const struct wishes *w,
+                                      const struct inspect *in, size_t size)
 {
     const struct sf_image_head *head = &in->head;
-    if (w->chip_id >= 0 && w->chip_id != head->header.chip_id) {
-        return sf_err_str(SF_ERR_CHIP);
+    const struct sf_image_header *h = &head->header;
+    if (w->chip_id >= 0 && w->chip_id != h->chip_id) {
+        return reason_of("%s: %s, not %s", sf_err_str(SF_ERR_CHIP), inspect_chip(h->chip_id).text,
+                         inspect_chip((uint16_t)w->chip_id).text);
     }
-    if (cli_given(args, V_CHIP_REV) && !revision_fits(&head->header, w->chip_rev)) {
-        return sf_err_str(SF_ERR_CHIP_REVISION);
+    if (cli_given(args, V_CHIP_REV) && !revision_fits(h, w->chip_rev)) {
+        return reason_of("%s: %u to %u", sf_err_str(SF_ERR_CHIP_REVISION), h->min_chip_rev_full,
+                         h->max_chip_rev_full);
     }
     if (size > w->slot_size) {
-        return sf_err_str(SF_ERR_NOSPC);
+        return reason_of("%s: it has %zu bytes, the slot %lu", sf_err_str(SF_ERR_NOSPC), size,
+                         w->slot_size);
     }
     if ((cli_given(args, V_RECORD) || w->has_class) && !head->has_record) {
-        return sf_err_str(head->record_err == SF_OK ? SF_ERR_NO_RECORD : head->record_err);
+        return reason_of(
+            "%s", sf_err_str(head->record_err == SF_OK ? SF_ERR_NO_RECORD : head->record_err));
     }
     if (w->has_class && memcmp(w->class_uuid, head->record.class_uuid, SF_UUID_SIZE) != 0) {
-        return sf_err_str(SF_ERR_CLASS);
+        char text[UUID_TEXT_SIZE];
+        uuid_text(head->record.class_uuid, text);
+        return reason_of("%s: %s", sf_err_str(SF_ERR_CLASS), text);
     }
-    return NULL;
+    return (struct out_reason){""};
 }
 
 static int tell_verdict(const struct cli_args *args, const char *path, const struct inspect *in,
@@ -276,8 +296,8 @@ static int run_verify(const struct cli_args *args)
         cli_given(args, V_TRAILING) ? INSPECT_TRAILING_ALLOWED : INSPECT_TRAILING_REFUSED;
     int err = inspect_image(file.data, file.len, trailing, &in);
     struct out_reason broken = out_reason(err, &in.diag);
-    const char *reason = err != SF_OK ? broken.text : check_wishes(args, &w, &in, file.len);
-    status = tell_verdict(args, path, &in, reason);
+    struct out_reason reason = err != SF_OK ? broken : check_wishes(args, &w, &in, file.len);
+    status = tell_verdict(args, path, &in, reason.text[0] ? reason.text : NULL);
     file_release(&file);
     return status;
 }

@@ -16,6 +16,23 @@ int inspect_head(const uint8_t *data, size_t len, struct sf_image_head *out)
     return err == SF_OK || err == SF_ERR_CORRUPT || err == SF_ERR_VERSION;
 }
 
+/* What somebody may have given in an image's place. */
+static const char *what_else(const uint8_t *data, size_t len)
+{
+    static const char elf[4] = {0x7f, 'E', 'L', 'F'};
+    if (len == 0) {
+        return "the file is empty";
+    }
+    if (len >= sizeof elf && memcmp(data, elf, sizeof elf) == 0) {
+        return "this is an ELF file: give the .bin beside it, or make an image with `surefoot "
+               "image from-elf`";
+    }
+    if (len >= 5 && memcmp(data, "-----", 5) == 0) {
+        return "this is a PEM file";
+    }
+    return "an app image begins with e9: give the app's own .bin, not a whole flash";
+}
+
 int inspect_image(const uint8_t *data, size_t len, enum inspect_trailing trailing,
                   struct inspect *out)
 {
@@ -33,8 +50,11 @@ int inspect_image(const uint8_t *data, size_t len, enum inspect_trailing trailin
     int fed = sf_image_feed(&out->image, data, len, &out->diag);
     out->err = sf_image_end(&out->image, &out->diag);
     out->err = fed != SF_OK ? fed : out->err;
-    if (out->err == SF_ERR_TRUNCATED && len > 0 && data[0] != SF_IMAGE_MAGIC) {
-        out->err = sf_fail(&out->diag, SF_ERR_MAGIC, 0, "an app image begins with e9");
+    const int is_magic = len > 0 && data[0] == SF_IMAGE_MAGIC;
+    if ((out->err == SF_ERR_TRUNCATED || out->err == SF_ERR_MAGIC) && !is_magic) {
+        out->diag = (struct sf_diag){0};
+        out->err =
+            sf_fail(&out->diag, len ? SF_ERR_MAGIC : SF_ERR_TRUNCATED, 0, what_else(data, len));
     }
     if (out->err != SF_OK) {
         return out->err;

@@ -7,13 +7,16 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/key_hint.h"
 #include "cli/cli.h"
 #include "cli/file.h"
 
-static int tell_load(int err, const char *path, const char *wanted)
+static int tell_load(int err, const char *path, enum key_wanted wanted)
 {
+    const char *kind = wanted == KEY_PRIVATE ? "private P-256 key" : "P-256 key";
     if (err == SF_OK) {
         return CLI_OK;
     }
@@ -23,8 +26,8 @@ static int tell_load(int err, const char *path, const char *wanted)
     if (err == SF_ERR_IO) {
         return cli_fail(CLI_LOCAL, "cannot read '%s': %s", path, strerrordesc_np(errno));
     }
-    return cli_fail(CLI_REFUSED, "'%s' holds no %s: %s; `surefoot key new` makes one", path, wanted,
-                    sf_err_str(err));
+    return cli_fail(CLI_REFUSED, "'%s' holds no %s in PEM: %s; `surefoot key new` makes one", path,
+                    kind, key_hint(path, wanted));
 }
 
 int keys_load_any(struct p256_key *key, const char *path)
@@ -34,12 +37,18 @@ int keys_load_any(struct p256_key *key, const char *path)
         p256_key_release(key);
         err = p256_key_load_public(key, path);
     }
-    return tell_load(err, path, "P-256 key in PEM");
+    return tell_load(err, path, KEY_PUBLIC);
 }
 
 int keys_load_private(struct p256_key *key, const char *path)
 {
-    return tell_load(p256_key_load_private(key, path), path, "private P-256 key in PEM");
+    struct stat st;
+    int err = p256_key_load_private(key, path);
+    if (err == SF_OK && stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) != 0) {
+        cli_note("surefoot: note: others can read the private key '%s'; chmod 600 keeps them out",
+                 path);
+    }
+    return tell_load(err, path, KEY_PRIVATE);
 }
 
 int keys_from_hex(struct p256_key *key, const char *hex)
@@ -57,6 +66,9 @@ int keys_from_hex(struct p256_key *key, const char *hex)
 int keys_save_private(const struct p256_key *key, const char *path, int force)
 {
     int err = p256_key_save_private(key, path);
+    if (err == SF_ERR_NOTFOUND) {
+        return cli_fail(CLI_LOCAL, "cannot write '%s': its folder is not there", path);
+    }
     if (err != SF_ERR_EXISTS || !force) {
         if (err == SF_ERR_EXISTS) {
             return cli_fail(CLI_LOCAL,

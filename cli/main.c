@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "cli/cli.h"
 #include "cli/groups.h"
 #include "cli/help.h"
-#include "cli/nearest.h"
 
 #ifndef SUREFOOT_VERSION
 #define SUREFOOT_VERSION "0.0.0"

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/key_hint.h"
+#include "base/nearest.h"
 #include "base/p256.h"
 
 /* The command line of surefoot-sim, as a table: one row an option. */
@@ -118,8 +120,11 @@ static int load_key(struct parser *p, const char *option, const char *text,
     if (err == SF_OK) {
         memcpy(out, key.public_key.xy, SF_P256_KEY_SIZE);
     } else {
-        fail(p, err, "%s: cannot read a P-256 public key from '%s': %s", option, text,
-             err == SF_ERR_IO ? strerrordesc_np(errno) : sf_err_str(err));
+        const char *why = err == SF_ERR_IO         ? strerrordesc_np(errno)
+                          : err == SF_ERR_NOTFOUND ? "there is no such file"
+                          : is_hex                 ? "these are no coordinates of a point"
+                                                   : key_hint(text, KEY_PUBLIC);
+        fail(p, err, "%s: cannot read a P-256 public key from '%s': %s", option, text, why);
     }
     p256_key_release(&key);
     return err;
@@ -356,6 +361,21 @@ static int set_option(struct parser *p, const struct row *row, const char *value
 
 /* ---- all together ---- */
 
+/* What getopt_long took for none of ours: the option that was meant, if one is near. */
+static int tell_unknown(struct parser *p, const char *word)
+{
+    char wanted[NEAREST_WORD_MAX + 1];
+    const char *name = strncmp(word, "--", 2) == 0 ? word + 2 : "";
+    snprintf(wanted, sizeof(wanted), "%.*s", (int)strcspn(name, "="), name);
+    struct nearest n = nearest_to(wanted);
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        nearest_offer(&n, rows[i].name);
+    }
+    return n.word
+               ? fail(p, SF_ERR_NOTFOUND, "unknown option '%s'; did you mean '--%s'?", word, n.word)
+               : fail(p, SF_ERR_NOTFOUND, "unknown option '%s'; see surefoot-sim --help", word);
+}
+
 static int parse_rows(struct parser *p, int argc, char **argv)
 {
     struct option known[ROW_COUNT + 1] = {0};
@@ -379,10 +399,11 @@ static int parse_rows(struct parser *p, int argc, char **argv)
             p->out->output = optarg;
         } else if (got >= 256) {
             err = set_option(p, &rows[got - 256], optarg);
+        } else if (got == ':') {
+            err = fail(p, SF_ERR_NOTFOUND, "a value is missing after '%s'; see surefoot-sim --help",
+                       argv[optind - 1]);
         } else {
-            err =
-                fail(p, SF_ERR_NOTFOUND, "%s '%s'; see surefoot-sim --help",
-                     got == ':' ? "a value is missing after" : "unknown option", argv[optind - 1]);
+            err = tell_unknown(p, argv[optind - 1]);
         }
         if (err < 0) {
             return err;

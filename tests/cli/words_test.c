@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "cli/nearest.h"
+#include "base/nearest.h"
 #include "cli/token_state.h"
 
 static void a_distance_counts_letters_that_differ(void **state)

@@ -1,6 +1,6 @@
 /* Misspelt words: optimal string alignment, and one word that the other begins with. */
 
-#include "cli/nearest.h"
+#include "base/nearest.h"
 
 #include <string.h>
 

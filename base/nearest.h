@@ -1,5 +1,5 @@
-#ifndef CLI_NEAREST_H
-#define CLI_NEAREST_H
+#ifndef NEAREST_H
+#define NEAREST_H
 
 /* The word that was meant when one is misspelt: offer every word there is, then ask.
  *
