@@ -6,8 +6,7 @@ install(TARGETS surefootd RUNTIME DESTINATION bin COMPONENT surefootd)
 install(FILES packaging/surefootd.service DESTINATION lib/systemd/system COMPONENT surefootd)
 install(FILES packaging/surefootd.sysusers DESTINATION lib/sysusers.d RENAME surefootd.conf
   COMPONENT surefootd)
-install(FILES packaging/surefootd.default DESTINATION /etc/default RENAME surefootd
-  COMPONENT surefootd)
+install(FILES packaging/surefootd.conf DESTINATION /etc/surefoot COMPONENT surefootd)
 install(TARGETS surefoot surefoot-sim RUNTIME DESTINATION bin COMPONENT surefoot)
 # Man pages and completion, which the target `share` makes.
 install(DIRECTORY ${CMAKE_BINARY_DIR}/share/man/man8 DESTINATION share/man COMPONENT surefootd)

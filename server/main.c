@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <openssl/crypto.h>
 
@@ -26,7 +27,6 @@
 #include "server/scheduler.h"
 
 enum {
-    DRAIN_MS = 10000,
     FILES_WANTED = 20064, /* two each for http's 10000 connections, and some besides */
     ERROR_SIZE = 512,
     LISTEN_SIZE = OPTIONS_ADDRESS_MAX + 16,
@@ -155,6 +155,16 @@ static int open_artifacts(struct server *s)
     return EXIT_STOPPED;
 }
 
+/* What SIGHUP may change. */
+static void set_live(struct live *live, const struct options *o)
+{
+#define X(name, help) atomic_store(&live->keep_##name##_days, o->keep_##name##_days);
+    KEEP_MAP(X)
+#undef X
+    atomic_store(&live->checkin_interval_s, o->checkin_interval_s);
+    log_set_level((enum log_level)o->log_level);
+}
+
 static void fill_protocols(struct server *s)
 {
     struct protocols *p = &s->protocols;
@@ -166,6 +176,7 @@ static void fill_protocols(struct server *s)
     p->stats = &s->stats;
     p->version = SUREFOOT_VERSION;
     p->now = clock_unix_s;
+    set_live(&p->live, s->options);
     limits_init(&p->limits, &(struct protocols_limits){0});
     stats_init(&s->stats);
 }
@@ -219,6 +230,11 @@ static int open_http(struct server *s)
         .authorise = protocols_authorise,
         .stats = &s->stats,
         .loops = o->loops,
+        .limits = {.connections = o->connections,
+                   .address_connections = o->address_connections,
+                   .address_handshakes = o->address_handshakes,
+                   .address_per_s = o->address_per_s,
+                   .address_burst = o->address_burst},
     };
     char error[HTTP_ERROR_MAX];
     if (protocols_check(config.routes, config.route_count, error, sizeof(error)) != NULL) {
@@ -239,6 +255,7 @@ static int start_scheduler(struct server *s)
         .identity = &s->identity,
         .tls = s->tls,
         .stats = &s->stats,
+        .live = &s->protocols.live,
     };
     s->scheduler = scheduler_start(&config);
     return s->scheduler == NULL ? fail(s, EXIT_OTHER, "%s", "no memory for the scheduler thread")
@@ -267,7 +284,7 @@ static int start(struct server *s)
 static void stop(struct server *s)
 {
     atomic_store(&s->protocols.draining, 1);
-    if (s->http != NULL && http_drain(s->http, DRAIN_MS) != 0) {
+    if (s->http != NULL && http_drain(s->http, s->options->drain_s * 1000) != 0) {
         /* Their handlers may use anything at any moment, so nothing can be taken down under them.
          * Nothing has to be: what was acknowledged is on the disk. */
         log_warn("requests were still running when the time to stop had come");
@@ -353,22 +370,38 @@ static int run(const struct options *options)
     return code;
 }
 
+static int check_config(const struct options *o)
+{
+    (void)printf("the configuration is good%s%s\n", o->config != NULL ? ": " : "",
+                 o->config != NULL ? o->config : "");
+    return EXIT_STOPPED;
+}
+
 int main(int argc, char *argv[])
 {
-    struct options options;
-    if (options_parse(&options, argc, (const char *const *)argv) != 0) {
+    static struct options options; /* too large for a stack that may be small */
+    if (options_load(&options, argc, (const char *const *)argv, (const char *const *)environ) !=
+        0) {
         (void)fprintf(stderr, "surefootd: %s\n", options.error);
         return EXIT_USAGE;
     }
     switch (options.mode) {
     case MODE_HELP:
-        (void)fputs(options_help, stdout);
+        options_print_help(stdout);
         return EXIT_STOPPED;
     case MODE_VERSION:
         (void)printf("surefootd %s\n", SUREFOOT_VERSION);
         return EXIT_STOPPED;
     case MODE_PRINT_ROUTES:
         return protocols_document(stdout) == 0 ? EXIT_STOPPED : EXIT_OTHER;
+    case MODE_PRINT_SETTINGS:
+        options_print_settings(stdout);
+        return EXIT_STOPPED;
+    case MODE_PRINT_CONFIG:
+        options_print_config(&options, stdout);
+        return EXIT_STOPPED;
+    case MODE_CHECK_CONFIG:
+        return check_config(&options);
     case MODE_RUN:
         break;
     }

@@ -65,16 +65,25 @@ void scheduler_expire(const struct scheduler_config *c, int64_t now_unix_s)
     }
 }
 
-static const struct retention retention = {
-    .history_s = KEEP_HISTORY_DAYS * DAY_S,
-    .audit_s = KEEP_AUDIT_DAYS * DAY_S,
-    .deployments_s = KEEP_DEPLOYMENTS_DAYS * DAY_S,
-    .revoked_devices_s = KEEP_REVOKED_DEVICES_DAYS * DAY_S,
-    .uptime_s = KEEP_UPTIME_DAYS * DAY_S,
-    .batch = BATCH,
-};
+static int64_t seconds(const atomic_uint *days)
+{
+    return (int64_t)atomic_load(days) * DAY_S;
+}
+
+static struct retention retention_of(const struct live *live)
+{
+    return (struct retention){
+        .history_s = seconds(&live->keep_history_days),
+        .audit_s = seconds(&live->keep_audit_days),
+        .deployments_s = seconds(&live->keep_deployments_days),
+        .revoked_devices_s = seconds(&live->keep_revoked_devices_days),
+        .uptime_s = seconds(&live->keep_uptime_days),
+        .batch = BATCH,
+    };
+}
 
 struct pruning {
+    struct retention keep;
     int64_t now;
     struct prune_result result;
 };
@@ -82,7 +91,7 @@ struct pruning {
 static int run_prune(struct store_tx *tx, void *arg)
 {
     struct pruning *p = arg;
-    return store_prune(tx, &retention, p->now, &p->result);
+    return store_prune(tx, &p->keep, p->now, &p->result);
 }
 
 static int full_batch(const struct prune_result *r)
@@ -94,7 +103,7 @@ static int full_batch(const struct prune_result *r)
 void scheduler_prune(const struct scheduler_config *c, int64_t now_unix_s)
 {
     for (int i = 0; i < BATCHES_MAX; i++) {
-        struct pruning p = {.now = now_unix_s};
+        struct pruning p = {.keep = retention_of(c->live), .now = now_unix_s};
         int err = store_run(c->store, run_prune, &p);
         if (err != SF_OK) {
             log_warn("old rows cannot be removed", LOG_TEXT("error", sf_err_name(err)));
@@ -193,7 +202,7 @@ static void collect_strays(const struct scheduler_config *c, int64_t older_than)
 
 void scheduler_collect(const struct scheduler_config *c, int64_t now_unix_s)
 {
-    collect_unused(c, now_unix_s - KEEP_UNUSED_ARTIFACTS_DAYS * DAY_S);
+    collect_unused(c, now_unix_s - seconds(&c->live->keep_uploads_days));
     collect_strays(c, now_unix_s - KEEP_STRAY_FILES_DAYS * DAY_S);
 }
 

@@ -4,21 +4,14 @@
 #include "base/stats.h"
 #include "base/tls.h"
 #include "server/artifacts/artifacts.h"
+#include "server/protocols/live.h"
 #include "server/store/store.h"
 
 /* What surefootd does by itself, on one thread: note when it had to turn clients away, renew the
  * certificate, time deployments out, forget what its retention has passed, collect uploads that no
  * release names. */
 
-enum { /* how long things are kept, in days; documented in docs/operations.md */
-       KEEP_HISTORY_DAYS = 400,
-       KEEP_AUDIT_DAYS = 1100,
-       KEEP_DEPLOYMENTS_DAYS = 400,
-       KEEP_REVOKED_DEVICES_DAYS = 90,
-       KEEP_UPTIME_DAYS = 90,
-       KEEP_UNUSED_ARTIFACTS_DAYS = 7, /* uploaded, but named by no release */
-       KEEP_STRAY_FILES_DAYS = 1,      /* stored, but unknown to the database */
-};
+enum { KEEP_STRAY_FILES_DAYS = 1 }; /* stored, but unknown to the database */
 
 struct scheduler_config {
     struct store *store;
@@ -27,6 +20,7 @@ struct scheduler_config {
     const struct tls_identity *identity;
     struct tls_server *tls;
     struct stats *stats;
+    const struct live *live; /* how long things are kept */
 };
 
 struct scheduler;

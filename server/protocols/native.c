@@ -17,7 +17,6 @@
 enum {
     /* A status may start an install for so long; long downloads get a new one in between. */
     STATUS_LIFETIME_S = 86400,
-    INTERVAL_DEFAULT_S = 3600,
     KEEP_OPEN_MAX_S = 60, /* a connection idle for longer costs more than a handshake */
 };
 
@@ -60,7 +59,8 @@ static void decide(struct checkin *c, const struct device_view *view)
         .target = view->has_target ? &view->target : NULL,
         .frozen = view->frozen,
         .report = &c->report,
-        .policy = {.interval_s = interval == 0 ? INTERVAL_DEFAULT_S : interval,
+        .policy = {.interval_s =
+                       interval == 0 ? atomic_load(&c->p->live.checkin_interval_s) : interval,
                    .deployment_timeout_s = DEPLOYMENT_TIMEOUT_S,
                    .random = random},
     };

@@ -8,6 +8,7 @@
 #include "formats/cose.h"
 #include "server/artifacts/artifacts.h"
 #include "server/protocols/limits.h"
+#include "server/protocols/live.h"
 #include "server/store/store.h"
 
 /* The HTTP surface of surefootd: the native device protocol, the artifacts, the admin API, health
@@ -37,6 +38,7 @@ struct protocols {
     atomic_int draining;         /* set before the server drains: /readyz says so */
     _Atomic int64_t ready_until; /* so long the last probe of /readyz counts, Unix seconds */
     struct limits limits;
+    struct live live;
 };
 
 /* Every route, for http_config. Static. */

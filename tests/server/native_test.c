@@ -94,6 +94,7 @@ static void open_world(struct world *w, int64_t now)
     w->p.stats = &w->stats;
     w->p.version = "test";
     w->p.now = test_now;
+    atomic_store(&w->p.live.checkin_interval_s, 3600);
     assert_int_equal(uuid_vendor("example.com", w->vendor), SF_OK);
     assert_int_equal(uuid_class(w->vendor, "lamp", "A", w->class_uuid), SF_OK);
     assert_int_equal(store_run(w->p.store, add_product, w), SF_OK);

@@ -1,6 +1,6 @@
 find_package(CURL REQUIRED)
 
-sf_test(options_test SOURCES options_test.c ${CMAKE_SOURCE_DIR}/server/options.c)
+sf_test(options_test SOURCES options_test.c LIBS sf_options)
 sf_test(request_test SOURCES request_test.c LIBS sf_protocols)
 sf_test(text_test SOURCES text_test.c LIBS sf_protocols)
 sf_test(auth_limits_test SOURCES auth_limits_test.c LIBS sf_protocols)

@@ -28,7 +28,10 @@ struct world {
     struct tls_server *tls;
     struct scheduler_config config;
     struct stats stats;
+    struct live live;
 };
+
+enum { KEEP_AUDIT_DAYS = 1100, KEEP_UPLOADS_DAYS = 7 };
 
 static const char *const hosts[] = {"localhost"};
 
@@ -54,7 +57,10 @@ static void open_world(struct world *w)
                                           .artifacts = w->artifacts,
                                           .identity = &w->identity,
                                           .tls = w->tls,
-                                          .stats = &w->stats};
+                                          .stats = &w->stats,
+                                          .live = &w->live};
+    atomic_store(&w->live.keep_audit_days, KEEP_AUDIT_DAYS);
+    atomic_store(&w->live.keep_uploads_days, KEEP_UPLOADS_DAYS);
     stats_init(&w->stats);
 }
 
@@ -167,7 +173,7 @@ static void collects_uploads_that_no_release_names(void **state)
     scheduler_collect(&w.config, now + (KEEP_STRAY_FILES_DAYS + 1) * DAY);
     assert_int_equal(stored(&w, unused), 1);
     assert_int_equal(stored(&w, stray), 0);
-    scheduler_collect(&w.config, now + (KEEP_UNUSED_ARTIFACTS_DAYS + 1) * DAY);
+    scheduler_collect(&w.config, now + (KEEP_UPLOADS_DAYS + 1) * DAY);
     assert_int_equal(stored(&w, unused), 0);
     assert_int_equal(store_artifact_find(w.config.reader, unused, &row), SF_ERR_NOTFOUND);
     close_world(&w);
@@ -189,9 +195,9 @@ static void keeps_an_image_that_was_uploaded_again(void **state)
     struct artifact row = {.size = 5, .chip_id = 5, .created_at = now};
     store_bytes(&w, "again", &row, digest);
     assert_int_equal(store_run(w.store, add_row, &row), SF_OK);
-    row.created_at = now + KEEP_UNUSED_ARTIFACTS_DAYS * DAY;
+    row.created_at = now + KEEP_UPLOADS_DAYS * DAY;
     assert_int_equal(store_run(w.store, touch_row, &row), SF_OK);
-    scheduler_collect(&w.config, now + (KEEP_UNUSED_ARTIFACTS_DAYS + 1) * DAY);
+    scheduler_collect(&w.config, now + (KEEP_UPLOADS_DAYS + 1) * DAY);
     assert_int_equal(stored(&w, digest), 1);
     assert_int_equal(store_artifact_find(w.config.reader, digest, &row), SF_OK);
     close_world(&w);

@@ -44,6 +44,24 @@ static void explains_bad_usage(void **state)
     expect_end((const char *const[]){program, "--listen", "8443", NULL}, EXIT_USAGE, "ADDR:PORT");
 }
 
+static void explains_a_bad_configuration(void **state)
+{
+    (void)state;
+    struct daemon d;
+    daemon_init(&d);
+    char path[DAEMON_PATH + 32];
+    (void)snprintf(path, sizeof(path), "%s/surefootd.conf", d.dir);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs("# mine\nlisen = 127.0.0.1:0\n", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    expect_end((const char *const[]){program, "--data", d.dir, NULL}, EXIT_USAGE,
+               "surefootd.conf:2: 'lisen' is not a setting of surefootd; did you mean 'listen'?");
+    expect_end((const char *const[]){program, "--check-config", "--config", path, NULL}, EXIT_USAGE,
+               "surefootd.conf:2:");
+    daemon_release(&d);
+}
+
 static void explains_a_port_in_use(void **state)
 {
     (void)state;
@@ -291,6 +309,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(explains_bad_usage),
+        cmocka_unit_test(explains_a_bad_configuration),
         cmocka_unit_test(explains_a_port_in_use),
         cmocka_unit_test(explains_a_data_folder_in_use),
         cmocka_unit_test(explains_a_data_folder_that_cannot_be_used),

@@ -19,13 +19,13 @@ for name in surefootd surefoot; do
     grep -q '^Depends:.*libc6' "$work/$name/control" || fail "$name does not say what it needs"
 done
 
-for file in usr/bin/surefootd usr/bin/surefoot usr/bin/surefoot-sim etc/default/surefootd \
+for file in usr/bin/surefootd usr/bin/surefoot usr/bin/surefoot-sim etc/surefoot/surefootd.conf \
     usr/lib/sysusers.d/surefootd.conf usr/lib/systemd/system/surefootd.service \
     usr/share/man/man1/surefoot-release.1 usr/share/man/man8/surefootd.8 \
     usr/share/bash-completion/completions/surefoot; do
     [ -e "$work/root/$file" ] || fail "$file is in no package"
 done
-[ "$(cat "$work/surefootd/conffiles")" = /etc/default/surefootd ] || fail "the settings are no conffile"
+[ "$(cat "$work/surefootd/conffiles")" = /etc/surefoot/surefootd.conf ] || fail "the settings are no conffile"
 for script in postinst prerm postrm; do
     sh -n "$work/surefootd/$script" || fail "$script is no shell script"
 done
