@@ -42,6 +42,11 @@ static int has_control(const char *text)
     return 0;
 }
 
+const char *exchange_name(const struct exchange *x)
+{
+    return x->route != NULL ? x->route->path : "none";
+}
+
 void answer_header(struct exchange *x, const char *name, const char *value)
 {
     struct answer *a = &x->answer;

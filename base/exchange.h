@@ -28,12 +28,13 @@ enum role {
     ROLE_OPERATOR = 1 << 4,
     ROLE_APPROVER = 1 << 5,
     ROLE_ADMIN = 1 << 6,
+    ROLE_PLAIN = 1 << 7, /* a client of a product's plain endpoint */
 };
 
 enum {
     EXCHANGE_PARAM_MAX = 4,
     EXCHANGE_QUERY_MAX = 16,
-    EXCHANGE_HEADER_MAX = 16,
+    EXCHANGE_HEADER_MAX = 32,
     ANSWER_HEADER_MAX = 12,
 };
 
@@ -119,6 +120,10 @@ typedef int exchange_authorise(struct exchange *x, void *ctx);
 const char *exchange_param(const struct exchange *x, const char *name);
 const char *exchange_query(const struct exchange *x, const char *name);
 const char *exchange_header(const struct exchange *x, const char *name);
+
+/* What logs call it by: the route's pattern, "none" without one. Never the path itself: tokens may
+ * stand in it. */
+const char *exchange_name(const struct exchange *x);
 
 /* Adds a header to the answer; both strings live as long as the exchange. "Connection: close" makes
  * http/ close the connection after the answer; ETag makes it honour If-None-Match, and on file

@@ -3,13 +3,28 @@
 #include <stddef.h>
 #include <string.h>
 
+enum { APP_OFFSET = 0x10000 };
+
 json_t *plain_version_json(const struct plain_release *r)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:s}", "product",
-                     r->product, "version", r->version, "url", r->image_url, "file", r->file,
-                     "size", (json_int_t)r->size_bytes, "sha256", r->sha256, "md5", r->md5, "chip",
-                     r->chip, "project", r->project, "secure_version",
-                     (json_int_t)r->secure_version, "notes", r->notes);
+    json_t *out = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:s}", "product",
+                            r->product, "version", r->version, "url", r->image_url, "file", r->file,
+                            "size", (json_int_t)r->size_bytes, "sha256", r->sha256, "md5", r->md5,
+                            "chip", r->chip, "project", r->project, "secure_version",
+                            (json_int_t)r->secure_version, "notes", r->notes);
+    if (r->host == NULL || out == NULL) {
+        return out;
+    }
+    /* clients that take host, port and path apart know the path as `bin` */
+    json_t *more = json_pack("{s:s, s:s, s:i, s:s, s:s}", "hw_revision", r->hw_revision, "host",
+                             r->host, "port", (int)r->port, "path", r->path, "bin", r->path);
+    const int bad = json_object_update(out, more);
+    json_decref(more);
+    if (bad != 0) {
+        json_decref(out);
+        return NULL;
+    }
+    return out;
 }
 
 /* ESPHome's and ESP Web Tools' names of chips. */
@@ -39,7 +54,8 @@ json_t *plain_manifest_json(const struct plain_release *r)
     if (family == NULL) {
         return NULL;
     }
-    return json_pack("{s:s, s:s, s:[{s:s, s:{s:s, s:s, s:s}}]}", "name", r->product, "version",
-                     r->version, "builds", "chipFamily", family, "ota", "path", path, "md5", r->md5,
-                     "summary", r->notes);
+    return json_pack("{s:s, s:s, s:b, s:[{s:s, s:[{s:s, s:i}], s:{s:s, s:s, s:s}}]}", "name",
+                     r->product, "version", r->version, "new_install_prompt_erase", 0, "builds",
+                     "chipFamily", family, "parts", "path", path, "offset", APP_OFFSET, "ota",
+                     "path", path, "md5", r->md5, "summary", r->notes);
 }

@@ -22,14 +22,21 @@ struct plain_release {
     /* Where the bytes are under a name that never means others: absolute, or relative to the
      * documents. */
     const char *image_url;
+    /* Where a host serves it; `host` NULL = not known, then the others do not count. */
+    const char *hw_revision;
+    const char *host;
+    unsigned port;
+    const char *path; /* of the image on that host */
 };
 
 /* version, url, file, size, sha256, md5 and what else is known. NULL without memory, or if a text
  * is not UTF-8. */
 json_t *plain_version_json(const struct plain_release *r);
 
-/* ESPHome joins a relative path to the folder of the manifest: `file`, or `image_url` if that is
- * absolute. NULL as above, or if the chip has no family there. */
+/* ESP Web Tools flashes `parts` by cable: there is the app image alone, so the board must have a
+ * bootloader and a partition table already, and its app at the usual place, 0x10000. ESPHome joins
+ * a relative path to the folder of the manifest: `file`, or `image_url` if that is absolute.
+ * NULL as above, or if the chip has no family there. */
 json_t *plain_manifest_json(const struct plain_release *r);
 
 #endif

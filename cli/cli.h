@@ -76,6 +76,7 @@ extern const struct cli_command cmd_token[];
 extern const struct cli_command cmd_product[];
 extern const struct cli_command cmd_release[];
 extern const struct cli_command cmd_device[];
+extern const struct cli_command cmd_plain[];
 extern const struct cli_command cmd_freeze[];
 extern const struct cli_command cmd_unfreeze[];
 extern const struct cli_command cmd_completion[];

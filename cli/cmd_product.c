@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/chips.h"
@@ -23,6 +24,8 @@ enum {
     P_TABLE,
     P_KEY,
     P_INTERVAL,
+    P_ACCESS,
+    P_TEMPLATE,
     P_COMMON,
     C_CHIP = P_COMMON,
     C_VENDOR,
@@ -36,7 +39,9 @@ enum {
     {"slot-size", "BYTES", "the smallest app slot, e.g. 0x180000", 0, 0},                          \
     {"partition-table", "FILE", "take it from a partition table (partition-table.bin)", 0, 0},     \
     {"release-key", "FILE", "the key that signs releases, public or private (PEM)", 0, 0},         \
-    {"interval", "SECONDS", "how often devices check in (3600)", 0, 0}
+    {"interval", "SECONDS", "how often devices check in (3600)", 0, 0},                            \
+    {"plain-access", "WHO", "who may use /ota/NAME/: none, token or open", 0, 0},                  \
+    {"version-template", "FILE", "JSON for version.json; none = ours", 0, 0}
 /* clang-format on */
 
 static const struct cli_option create_options[] = {
@@ -116,12 +121,46 @@ static int add_key(const struct cli_args *args, json_t *body)
     return status;
 }
 
+/* The template goes as it is: the server says what is wrong with it. */
+static int add_plain(const struct cli_args *args, json_t *body)
+{
+    const char *access = cli_value(args, P_ACCESS);
+    const char *path = cli_value(args, P_TEMPLATE);
+    struct file_bytes file;
+    if (access) {
+        json_object_set_new(body, "plain_access", json_string(access));
+    }
+    if (!path) {
+        return CLI_OK;
+    }
+    if (strcmp(path, "none") == 0) {
+        json_object_set_new(body, "version_template", json_null());
+        return CLI_OK;
+    }
+    int status = file_read(path, FILE_TEXT_MAX, &file);
+    if (status != CLI_OK) {
+        return status;
+    }
+    json_error_t error;
+    json_t *parsed = json_loadb((const char *)file.data, file.len, JSON_REJECT_DUPLICATES, &error);
+    file_release(&file);
+    if (!parsed) {
+        return cli_fail(CLI_REFUSED, "'%s' is no JSON: %s (line %d)", path, error.text, error.line);
+    }
+    char *compact = json_dumps(parsed, JSON_COMPACT);
+    json_decref(parsed);
+    json_object_set_new(body, "version_template", json_string(compact ? compact : ""));
+    free(compact);
+    return CLI_OK;
+}
+
 /* The fields of the common options. */
 static int add_common(const struct cli_args *args, json_t *body)
 {
     unsigned long interval = 0;
     int status = add_slot_size(args, body);
     status = status == CLI_OK ? add_key(args, body) : status;
+    status = status == CLI_OK ? add_plain(args, body) : status;
     status = status == CLI_OK ? cli_number(args, P_INTERVAL, UINT32_MAX, &interval) : status;
     if (status != CLI_OK) {
         return status;
@@ -142,9 +181,14 @@ static int add_common(const struct cli_args *args, json_t *body)
 static void print_product(const json_t *p)
 {
     static const struct out_column columns[] = {
-        {"product", "name", OUT_PLAIN},  {"kind", "kind", OUT_PLAIN},
-        {"chip", "chip", OUT_PLAIN},     {"slot size", "slot_size", OUT_PLAIN},
-        {"target", "target", OUT_PLAIN}, {"vendor", "vendor_uuid", OUT_PLAIN},
+        {"product", "name", OUT_PLAIN},
+        {"kind", "kind", OUT_PLAIN},
+        {"chip", "chip", OUT_PLAIN},
+        {"slot size", "slot_size", OUT_PLAIN},
+        {"target", "target", OUT_PLAIN},
+        {"vendor", "vendor_uuid", OUT_PLAIN},
+        {"plain access", "plain_access", OUT_PLAIN},
+        {"stable", "stable", OUT_PLAIN},
         {NULL, NULL, OUT_PLAIN},
     };
     static const struct out_column class_columns[] = {

@@ -21,6 +21,7 @@ const struct cli_group cli_groups[] = {
     {"product", "create products and set what their devices should run", cmd_product, fleet},
     {"release", "publish and list releases", cmd_release, fleet},
     {"device", "list, follow and steer devices", cmd_device, fleet},
+    {"plain", "serve devices that have another updater", cmd_plain, fleet},
     {"freeze", "stop all offers everywhere at once", cmd_freeze, fleet},
     {"unfreeze", "let offers go on after a freeze", cmd_unfreeze, fleet},
     {"completion", "make Tab complete commands in bash, zsh and fish", cmd_completion, shell},

@@ -25,6 +25,11 @@ const char *device_state_str(uint32_t state)
     }
 }
 
+const char *device_kind_str(uint32_t kind)
+{
+    return kind == DEVICE_PLAIN ? "plain" : "surefoot";
+}
+
 void device_seen_update(struct device_seen *seen, const struct sf_checkin *report,
                         uint32_t next_checkin_s, int64_t now)
 {
@@ -65,7 +70,8 @@ int device_authenticate(const struct device *device, const uint8_t secret_digest
 {
     int first = sf_equal_constant_time(device->secret_digest, secret_digest, DIGEST_SIZE);
     int pending = sf_equal_constant_time(device->pending_digest, secret_digest, DIGEST_SIZE);
-    if (sf_equal_constant_time(secret_digest, no_digest, DIGEST_SIZE)) {
+    if (sf_equal_constant_time(secret_digest, no_digest, DIGEST_SIZE) ||
+        device->kind == DEVICE_PLAIN) {
         return SF_ERR_UNAUTHORIZED;
     }
     if (first && device->state != DEVICE_REVOKED) {
@@ -91,6 +97,7 @@ static void enrol_new(const struct enrol_input *in, int64_t now, struct enrol_de
     memcpy(d->class_uuid, in->request->class_uuid, SF_UUID_SIZE);
     memcpy(d->secret_digest, in->request->secret_digest, DIGEST_SIZE);
     d->state = DEVICE_ENROLLED;
+    d->kind = DEVICE_NATIVE;
     d->desired_seq = 1;
     d->enrolled_at = now;
     d->changed_at = now;
@@ -131,6 +138,10 @@ void device_enrol(const struct enrol_input *in, int64_t now, struct enrol_decisi
                (in->known != NULL && in->known->product_id != in->product_id)) {
         out->error = SF_ERR_CLASS;
     } else if (in->known == NULL) {
+        enrol_new(in, now, out);
+    } else if (in->known->kind == DEVICE_PLAIN && in->known->state != DEVICE_REVOKED) {
+        out->was_plain = 1; /* it got our library with its last update */
+        out->device.row = in->known->row;
         enrol_new(in, now, out);
     } else {
         memcpy(&out->device, in->known, sizeof out->device);

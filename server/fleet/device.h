@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "formats/checkin.h"
+#include "formats/md5.h"
 #include "server/fleet/event.h"
 
 /* A device as the server knows it, and the rules of identity: enrolment, authentication,
@@ -20,6 +21,9 @@ enum device_state { /* stored: append only */
                     DEVICE_REVOKED = 3,
 };
 const char *device_state_str(uint32_t state); /* "enrolled"; static */
+
+enum device_kind { DEVICE_NATIVE = 1, DEVICE_PLAIN = 2 }; /* stored */
+const char *device_kind_str(uint32_t kind);               /* "surefoot", "plain"; static */
 
 /* Conditions that are shown until somebody clears them; bits. */
 enum device_alarm {
@@ -68,6 +72,9 @@ struct device {
     uint32_t outcome_attempt;
     int32_t outcome_error;
     uint32_t outcome_reset_reason;
+    /* of a plain device, which reports little: it keeps the fields above at zero otherwise */
+    uint32_t kind;                    /* enum device_kind; 0 is taken for native */
+    uint8_t running_md5[SF_MD5_SIZE]; /* as it says */
     /* the texts of all that, last because of their odd sizes */
     char id[SF_DEVICE_ID_MAX + 1];
     char running_version[VERSION_MAX_LEN + 1];
@@ -123,6 +130,7 @@ struct enrol_decision {
     enum enrol_verdict verdict;
     int error;            /* SF_OK or the reason of ENROL_REFUSED */
     int changed;          /* `device` and `event` are to be written */
+    int was_plain;        /* the row was a plain device's */
     struct device device; /* the new row */
     struct event event;
 };

@@ -40,6 +40,9 @@ struct release_image { /* facts of an uploaded file */
     struct sf_image_head head;
     uint32_t length; /* bytes */
     uint8_t digest[SF_SHA256_SIZE];
+    /* what plain clients compare */
+    uint8_t md5[SF_MD5_SIZE];
+    uint8_t app_sha256[SF_SHA256_SIZE]; /* appended to the image; zeros = none */
 };
 
 /* Errors: CHIP, NOSPC (larger than the smallest slot), NO_RECORD, CLASS (record of another class),

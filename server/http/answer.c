@@ -219,10 +219,10 @@ static void count(const struct connection *c, const struct plan *p)
     }
     const int our_fault = p->status >= 500 && p->status != 501 && p->status != 505;
     if (our_fault) { /* what clients ask for in vain would let them fill the log */
-        log_warn("request failed", LOG_TEXT("peer", x->peer), LOG_TEXT("path", x->path),
+        log_warn("request failed", LOG_TEXT("peer", x->peer), LOG_TEXT("route", exchange_name(x)),
                  LOG_INT("status", p->status), LOG_TEXT("who", x->who));
     } else {
-        log_debug("request", LOG_TEXT("peer", x->peer), LOG_TEXT("path", x->path),
+        log_debug("request", LOG_TEXT("peer", x->peer), LOG_TEXT("route", exchange_name(x)),
                   LOG_INT("status", p->status), LOG_TEXT("who", x->who));
     }
 }

@@ -9,9 +9,31 @@
 enum { BAD = 400, TOO_MANY_FIELDS = 431, NOT_IMPLEMENTED = 501, VERSION = 505 };
 
 static const char *const kept[] = {
-    "authorization", "content-type", "content-length", "if-none-match",   "if-range",
-    "if-match",      "range",        "user-agent",     "idempotency-key", "expect",
-    "host",          "accept",       "x-request-id",
+    "authorization",
+    "content-type",
+    "content-length",
+    "if-none-match",
+    "if-range",
+    "if-match",
+    "range",
+    "user-agent",
+    "idempotency-key",
+    "expect",
+    "host",
+    "accept",
+    "x-request-id",
+    /* what Arduino's HTTPUpdate tells of its device */
+    "x-esp32-sta-mac",
+    "x-esp32-free-space",
+    "x-esp32-sketch-md5",
+    "x-esp32-sketch-sha256",
+    "x-esp32-mode",
+    "x-esp32-version",
+    "x-esp8266-sta-mac",
+    "x-esp8266-free-space",
+    "x-esp8266-sketch-md5",
+    "x-esp8266-mode",
+    "x-esp8266-version",
 };
 _Static_assert(sizeof(kept) / sizeof(kept[0]) <= EXCHANGE_HEADER_MAX, "each may appear once");
 

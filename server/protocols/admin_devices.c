@@ -115,14 +115,14 @@ static json_t *device_json(struct names *n, const struct device *d)
     int64_t target = d->override_release != 0 ? d->override_release : product->target_release;
     int seen = d->reported_at != 0;
     json_t *body = json_pack(
-        "{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", d->id, "product",
-        product->name, "hw_revision", class_name(n, d->class_id), "state",
-        device_state_str(d->state), "version", seen ? json_string(d->running_version) : json_null(),
-        "digest", digest_json(d->running_digest), "slot",
-        seen ? slot_json(d->running_slot) : json_null(), "phase",
-        seen ? json_string(sf_phase_str(d->phase)) : json_null(), "target", release_name(n, target),
-        "override", release_name(n, d->override_release), "outcome", outcome_json(d), "alarms",
-        alarms_json(d->alarms), "created", json_time(d->enrolled_at));
+        "{s:s, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", d->id,
+        "kind", device_kind_str(d->kind), "product", product->name, "hw_revision",
+        class_name(n, d->class_id), "state", device_state_str(d->state), "version",
+        seen ? json_string(d->running_version) : json_null(), "digest",
+        digest_json(d->running_digest), "slot", seen ? slot_json(d->running_slot) : json_null(),
+        "phase", seen ? json_string(sf_phase_str(d->phase)) : json_null(), "target",
+        release_name(n, target), "override", release_name(n, d->override_release), "outcome",
+        outcome_json(d), "alarms", alarms_json(d->alarms), "created", json_time(d->enrolled_at));
     add_seen(body, n, d, 0);
     return body;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/p256.h"
+#include "base/plain_template.h"
 #include "base/uuid.h"
 #include "server/protocols/common.h"
 #include "server/protocols/handlers.h"
@@ -43,12 +44,14 @@ static json_t *key_json(struct arena *a, const uint8_t key[SF_P256_KEY_SIZE])
 static json_t *product_json(struct exchange *x, struct store_reader *r, const struct product *row)
 {
     return json_pack(
-        "{s:s, s:s, s:s?, s:o, s:I, s:I, s:o, s:o, s:o, s:o}", "name", row->name, "kind",
-        product_kind_str(row->kind), "chip", sf_chip_name((uint16_t)row->chip_id), "vendor_uuid",
-        json_uuid(row->vendor_uuid), "slot_size", (json_int_t)row->slot_size, "checkin_interval_s",
-        (json_int_t)row->checkin_interval_s, "release_key", key_json(x->arena, row->release_key),
-        "target", json_version(r, row->target_release), "created", json_time(row->created_at),
-        "hw_revisions", classes_json(r, row->id));
+        "{s:s, s:s, s:s?, s:o, s:I, s:I, s:o, s:o, s:s, s:o, s:s, s:o, s:o}", "name", row->name,
+        "kind", product_kind_str(row->kind), "chip", sf_chip_name((uint16_t)row->chip_id),
+        "vendor_uuid", json_uuid(row->vendor_uuid), "slot_size", (json_int_t)row->slot_size,
+        "checkin_interval_s", (json_int_t)row->checkin_interval_s, "release_key",
+        key_json(x->arena, row->release_key), "target", json_version(r, row->target_release),
+        "plain_access", plain_access_str(row->plain_access), "stable",
+        json_version(r, row->stable_release), "version_template", row->version_template, "created",
+        json_time(row->created_at), "hw_revisions", classes_json(r, row->id));
 }
 
 /* After a change: the product as it is now. */
@@ -114,6 +117,8 @@ struct product_job {
     int has_slot_size;
     int has_interval;
     int has_release_key;
+    int has_plain_access;
+    int has_template;
     struct enrol_token enrol;
     char enrol_text[PROTOCOLS_TOKEN_SIZE];
 };
@@ -158,6 +163,28 @@ static void read_release_key(struct request *r, struct product *row)
     p256_key_release(&key);
 }
 
+static void read_plain_settings(struct request *r, struct product *row)
+{
+    char why[256];
+    const char *access = request_text(r, "plain_access", OPTIONAL, 8);
+    if (access != NULL && plain_access_from(access) < 0) {
+        request_refuse(r, "bad_field", "field 'plain_access' must be none, token or open");
+    } else if (access != NULL) {
+        row->plain_access = (uint32_t)plain_access_from(access);
+    }
+    int none = request_null(r, "version_template");
+    const char *template =
+        none ? "" : request_text(r, "version_template", OPTIONAL, PLAIN_TEMPLATE_MAX);
+    if (template == NULL) {
+        return;
+    }
+    if (template[0] != '\0' && plain_template_check(template, why, sizeof(why)) != 0) {
+        request_refuse(r, "bad_template", "field 'version_template' cannot be used: %s", why);
+        return;
+    }
+    (void)snprintf(row->version_template, sizeof(row->version_template), "%s", template);
+}
+
 static void read_settings(struct request *r, struct product *row)
 {
     row->slot_size =
@@ -165,6 +192,7 @@ static void read_settings(struct request *r, struct product *row)
     row->checkin_interval_s = (uint32_t)request_int(r, "checkin_interval_s", INTERVAL_MIN_S,
                                                     INTERVAL_MAX_S, row->checkin_interval_s);
     read_release_key(r, row);
+    read_plain_settings(r, row);
 }
 
 static void read_kind_and_chip(struct request *r, struct product *row)
@@ -177,6 +205,7 @@ static void read_kind_and_chip(struct request *r, struct product *row)
     } else if (kind != NULL && strcmp(kind, "surefoot") != 0) {
         request_refuse(r, "bad_field", "field 'kind' must be surefoot or plain");
     }
+    row->plain_access = row->kind == PRODUCT_PLAIN ? PLAIN_ACCESS_TOKEN : PLAIN_ACCESS_NONE;
     int chip_id = chip == NULL ? -1 : sf_chip_from_name(chip);
     if (chip_id < 0) {
         request_refuse(r, "bad_field",
@@ -318,6 +347,12 @@ static int patch_product(struct store_tx *tx, struct change *c)
     if (job->has_release_key) {
         memcpy(now.release_key, job->row.release_key, sizeof(now.release_key));
     }
+    if (job->has_plain_access) {
+        now.plain_access = job->row.plain_access;
+    }
+    if (job->has_template) {
+        memcpy(now.version_template, job->row.version_template, sizeof(now.version_template));
+    }
     now.changed_at = c->now;
     err = store_product_put(tx, &now);
     return err == SF_OK ? add_classes(tx, c, job) : err;
@@ -339,6 +374,8 @@ void handle_product_patch(struct exchange *x, void *ctx)
     job->has_slot_size = request_has(&r, "slot_size");
     job->has_interval = request_has(&r, "checkin_interval_s");
     job->has_release_key = request_has(&r, "release_key");
+    job->has_plain_access = request_has(&r, "plain_access");
+    job->has_template = request_has(&r, "version_template");
     struct change *c = request_end(&r) != 0 ? NULL : change_new(x, p, "product.change", old->name);
     if (c == NULL) {
         return;
@@ -346,10 +383,12 @@ void handle_product_patch(struct exchange *x, void *ctx)
     c->data = job;
     c->run = patch_product;
     c->answer = answer_changed;
-    change_detail(c, json_pack("{s:I, s:I, s:o, s:I}", "slot_size", (json_int_t)job->row.slot_size,
-                               "checkin_interval_s", (json_int_t)job->row.checkin_interval_s,
-                               "release_key", key_json(x->arena, job->row.release_key),
-                               "hw_revisions_added", (json_int_t)job->revision_count));
+    change_detail(c, json_pack("{s:I, s:s, s:I, s:o, s:I}", "slot_size",
+                               (json_int_t)job->row.slot_size, "plain_access",
+                               plain_access_str(job->row.plain_access), "checkin_interval_s",
+                               (json_int_t)job->row.checkin_interval_s, "release_key",
+                               key_json(x->arena, job->row.release_key), "hw_revisions_added",
+                               (json_int_t)job->revision_count));
     change_submit(c);
 }
 

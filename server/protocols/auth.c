@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "server/protocols/common.h"
+#include "server/protocols/plain.h"
 #include "server/protocols/text.h"
 
 enum { FIRST_TOKEN_DAYS = 365, SECRET_TEXT_MAX = 128, TOKEN_PAGE = 64 };
@@ -188,6 +189,9 @@ int protocols_authorise(struct exchange *x, void *ctx)
     unsigned wanted = x->route->roles;
     if ((wanted & ROLE_ANYONE) != 0) {
         return 0;
+    }
+    if ((wanted & ROLE_PLAIN) != 0) {
+        return plain_authorise(x, p);
     }
     const char *secret = text_bearer(exchange_header(x, "authorization"));
     if (secret == NULL) {

@@ -55,7 +55,8 @@ static const char intro[] =
     "* product: `name`, `kind` (surefoot, plain), `chip`, `vendor_uuid`, `slot_size`,\n"
     "  `checkin_interval_s`, `release_key` (x and y, 128 hex digits), `target` (a version), "
     "`created`,\n"
-    "  `hw_revisions` [`name`, `class_uuid`, `last_seq`]; `enrol_token` when it is made.\n"
+    "  `hw_revisions` [`name`, `class_uuid`, `last_seq`], `plain_access`, `stable`,\n"
+    "  `version_template`; `enrol_token` when it is made.\n"
     "* seq: `hw_revision`, `class_uuid`, `vendor_uuid`, `seq`: what a manifest needs.\n"
     "* artifact: `sha256`, `size`, `chip`, `version`, `project`, `secure_version`, `has_record`,\n"
     "  `class_uuid`, `created_by`, `created`.\n"
@@ -63,7 +64,8 @@ static const char intro[] =
     "`created`,\n"
     "  `manifests` [`hw_revision`, `class_uuid`, `seq`, `sha256`, `size`, `manifest_digest`,\n"
     "  `manifest_size`, `forced`].\n"
-    "* device: `id`, `product`, `hw_revision`, `state` (enrolled, quarantined, revoked), "
+    "* device: `id`, `kind` (surefoot, plain), `product`, `hw_revision`, `state` (enrolled, "
+    "quarantined, revoked), "
     "`version`,\n"
     "  `digest`, `slot`, `phase`, `target` (what it should run), `override` (its own target),\n"
     "  `outcome` {`counter`, `attempt`, `error`, `meaning`, `reset_reason`, `text`}, `alarms` "
@@ -96,9 +98,9 @@ static const char *who(unsigned roles)
         unsigned role;
         const char *name;
     } table[] = {
-        {ROLE_ANYONE, "anyone"},       {ROLE_DEVICE, "device"},     {ROLE_VIEWER, "viewer"},
-        {ROLE_PUBLISHER, "publisher"}, {ROLE_OPERATOR, "operator"}, {ROLE_APPROVER, "approver"},
-        {ROLE_ADMIN, "admin"},
+        {ROLE_ANYONE, "anyone"},       {ROLE_DEVICE, "device"},      {ROLE_VIEWER, "viewer"},
+        {ROLE_PUBLISHER, "publisher"}, {ROLE_OPERATOR, "operator"},  {ROLE_APPROVER, "approver"},
+        {ROLE_ADMIN, "admin"},         {ROLE_PLAIN, "plain client"},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         if ((roles & table[i].role) != 0) {

@@ -126,6 +126,8 @@ static void fill_row(struct artifact *row, const struct release_image *image,
     const struct sf_image_head *head = &image->head;
     memcpy(row->digest, image->digest, SF_SHA256_SIZE);
     row->size = image->length;
+    memcpy(row->md5, image->md5, SF_MD5_SIZE);
+    memcpy(row->app_sha256, image->app_sha256, SF_SHA256_SIZE);
     row->chip_id = head->header.chip_id;
     if (head->has_desc) {
         row->secure_version = head->desc.secure_version;

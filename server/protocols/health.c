@@ -199,6 +199,9 @@ void handle_metrics(struct exchange *x, void *ctx)
         "surefoot_info{version=\"%s\"} 1\n",
         p->version);
     put_one(&t, "frozen", "gauge", "1 while all offers are stopped", freeze.since != 0);
+    put_one(&t, "plain_unrecorded_total", "counter",
+            "reports of plain devices that found no place in the inventory",
+            atomic_load(&p->plain_unrecorded));
     put_fleet(&t, &counts);
     put_store(&t, p->store);
     put_http(&t, p->stats);

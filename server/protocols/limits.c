@@ -18,6 +18,8 @@ void limits_init(struct limits *l, const struct protocols_limits *wanted)
     limit_init(&l->tokens, choose(wanted->token_requests, 2000), choose(wanted->token_ms, 20));
     /* Some forgotten devices with revoked credentials behind one NAT do not get there. */
     limit_init(&l->wrong, choose(wanted->wrong, 60), choose(wanted->wrong_ms, 5000));
+    /* A plain client says who it is, so it could be anybody. */
+    limit_init(&l->newcomers, choose(wanted->newcomers, 64), choose(wanted->newcomer_ms, 10000));
 }
 
 int limits_allow(struct limit *l, uint64_t key, int64_t now_unix_s, struct exchange *x,

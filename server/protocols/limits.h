@@ -25,13 +25,16 @@ struct protocols_limits {
     uint32_t token_ms;        /* (20) */
     uint32_t wrong;           /* credentials, from one address (60) */
     uint32_t wrong_ms;        /* (5000) */
+    uint32_t newcomers;       /* plain devices nobody has seen, from one address (64) */
+    uint32_t newcomer_ms;     /* (10000) */
 };
 
 struct limits {
-    struct limit changes; /* key: the device's row */
-    struct limit devices; /* the same */
-    struct limit tokens;  /* the token's row */
-    struct limit wrong;   /* exchange.address */
+    struct limit changes;   /* key: the device's row */
+    struct limit devices;   /* the same */
+    struct limit tokens;    /* the token's row */
+    struct limit wrong;     /* exchange.address */
+    struct limit newcomers; /* the same */
 };
 
 void limits_init(struct limits *l, const struct protocols_limits *wanted);

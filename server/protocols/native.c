@@ -263,7 +263,10 @@ static int enrolment_run(struct store_tx *tx, void *arg)
     if (e->decision.device.row == 0) {
         return store_device_add(tx, &e->decision.device, &e->decision.event, e->now);
     }
-    return store_device_put(tx, &e->decision.device, &e->decision.event, e->now);
+    if (e->decision.was_plain) {
+        err = store_plain_count(tx, e->decision.device.product_id, -1);
+    }
+    return err < 0 ? err : store_device_put(tx, &e->decision.device, &e->decision.event, e->now);
 }
 
 static void answer_enrolment(void *arg)

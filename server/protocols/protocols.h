@@ -39,6 +39,7 @@ struct protocols {
     _Atomic int64_t ready_until; /* so long the last probe of /readyz counts, Unix seconds */
     struct limits limits;
     struct live live;
+    atomic_uint plain_unrecorded; /* reports that found no place in the inventory */
 };
 
 /* Every route, for http_config. Static. */

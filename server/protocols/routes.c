@@ -22,6 +22,19 @@ static const struct route routes[] = {
      handle_checkin, "A device says what it is; the signed answer says what it should be"},
     {METHOD_GET, "/artifacts/:sha256", ROLE_ANYONE, BODY_NONE, 0, NULL, handle_artifact_get,
      "An image by its SHA-256; ranges, ETag, cacheable for ever"},
+/* plain devices: docs/plain.md */
+#define PLAIN(path, handler, summary)                                                       \
+    {METHOD_GET, "/ota/:product" path, ROLE_PLAIN, BODY_NONE, 0, NULL, handler, summary},   \
+    {                                                                                       \
+        METHOD_GET, "/ota/:product/t/:token" path, ROLE_PLAIN, BODY_NONE, 0, NULL, handler, \
+            summary                                                                         \
+    }
+    PLAIN("/firmware.bin", handle_plain_firmware,
+          "The stable release's image; 304 to HTTPUpdate that runs it; ?hw= chooses a revision"),
+    PLAIN("/firmware.bin.md5", handle_plain_md5, "Its MD5, 32 hex digits"),
+    PLAIN("/version.json", handle_plain_version, "What it is, by the product's template"),
+    PLAIN("/manifest.json", handle_plain_manifest, "The same for ESPHome and ESP Web Tools"),
+#undef PLAIN
     /* operation */
     {METHOD_GET, "/healthz", ROLE_ANYONE, BODY_NONE, 0, NULL, handle_healthz,
      "200 while the process answers"},
@@ -48,7 +61,9 @@ static const struct route routes[] = {
     {METHOD_GET, "/api/v1/products/:product", ROLE_VIEWER, BODY_NONE, 0, NULL, handle_product_show,
      "One product with its hardware revisions"},
     {METHOD_PATCH, "/api/v1/products/:product", ROLE_ADMIN, BODY_MEMORY, JSON_MAX, JSON,
-     handle_product_patch, "Change release_key, slot_size or checkin_interval_s; add hw_revisions"},
+     handle_product_patch,
+     "Change release_key, slot_size, checkin_interval_s, plain_access (none, token, open) or "
+     "version_template; add hw_revisions"},
     {METHOD_GET, "/api/v1/products/:product/enrol-tokens", ROLE_OPERATOR, BODY_NONE, 0, NULL,
      handle_enrol_token_list, "Enrolment tokens of a product, without their secrets"},
     {METHOD_POST, "/api/v1/products/:product/enrol-tokens", ROLE_OPERATOR, BODY_MEMORY, JSON_MAX,
@@ -57,6 +72,16 @@ static const struct route routes[] = {
     {METHOD_PUT, "/api/v1/products/:product/target", ROLE_OPERATOR, BODY_MEMORY, JSON_MAX, JSON,
      handle_product_target,
      "Set the release that the product's devices should run: version, or null for none"},
+    {METHOD_PUT, "/api/v1/products/:product/stable", ROLE_OPERATOR, BODY_MEMORY, JSON_MAX, JSON,
+     handle_product_stable,
+     "Set the release that the plain endpoint serves: version, or null for none"},
+    {METHOD_GET, "/api/v1/products/:product/plain-tokens", ROLE_OPERATOR, BODY_NONE, 0, NULL,
+     handle_plain_token_list, "Tokens of the plain endpoint, without their secrets"},
+    {METHOD_POST, "/api/v1/products/:product/plain-tokens", ROLE_OPERATOR, BODY_MEMORY, JSON_MAX,
+     JSON, handle_plain_token_create,
+     "Make one: days (3650), device (an id: for this device only); shown once"},
+    {METHOD_DELETE, "/api/v1/products/:product/plain-tokens/:id", ROLE_OPERATOR, BODY_NONE, 0, NULL,
+     handle_plain_token_revoke, "End one, at once and for good"},
     /* releases */
     {METHOD_PUT, "/api/v1/artifacts/:sha256", ROLE_PUBLISHER, BODY_FILE, IMAGE_MAX, BYTES,
      handle_artifact_put,
@@ -104,7 +129,7 @@ static const struct route routes[] = {
 const char *protocols_check(const struct route *r, unsigned count, char *buffer, size_t size)
 {
     const unsigned known = ROLE_ANYONE | ROLE_DEVICE | ROLE_VIEWER | ROLE_PUBLISHER |
-                           ROLE_OPERATOR | ROLE_APPROVER | ROLE_ADMIN;
+                           ROLE_OPERATOR | ROLE_APPROVER | ROLE_ADMIN | ROLE_PLAIN;
     for (unsigned i = 0; i < count; i++) {
         const unsigned roles = r[i].roles;
         if (roles == 0 || (roles & (roles - 1)) != 0 || (roles & ~known) != 0) {

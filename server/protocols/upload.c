@@ -1,6 +1,8 @@
 #include "server/protocols/upload.h"
 
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { READ_SIZE = 32768 };
@@ -27,7 +29,13 @@ int upload_open(const char *path, struct refusal *why)
     return fd;
 }
 
-static int feed_file(int fd, struct sf_image_parser *parser, uint32_t *size, struct sf_diag *diag)
+struct inspection {
+    struct sf_image_parser parser;
+    EVP_MD_CTX *md5;
+    uint32_t size; /* bytes of the file */
+};
+
+static int feed_file(int fd, struct inspection *i, struct sf_diag *diag)
 {
     uint8_t chunk[READ_SIZE];
     off_t offset = 0;
@@ -37,10 +45,12 @@ static int feed_file(int fd, struct sf_image_parser *parser, uint32_t *size, str
             return sf_fail(diag, SF_ERR_IO, (size_t)offset, "the stored file cannot be read");
         }
         if (got == 0) {
-            *size = (uint32_t)offset;
+            i->size = (uint32_t)offset;
             return SF_OK;
         }
-        int err = sf_image_feed(parser, chunk, (size_t)got, diag);
+        int err = EVP_DigestUpdate(i->md5, chunk, (size_t)got) == 1
+                      ? sf_image_feed(&i->parser, chunk, (size_t)got, diag)
+                      : SF_ERR_CRYPTO;
         if (err != SF_OK) {
             return err;
         }
@@ -48,29 +58,43 @@ static int feed_file(int fd, struct sf_image_parser *parser, uint32_t *size, str
     }
 }
 
+static int inspect(int fd, const struct sf_crypto *crypto, struct inspection *i,
+                   struct sf_diag *diag)
+{
+    struct sf_diag end_diag = {0};
+    int err = EVP_DigestInit_ex2(i->md5, EVP_md5(), NULL) == 1 ? SF_OK : SF_ERR_CRYPTO;
+    err = err == SF_OK ? sf_image_start(&i->parser, crypto) : err;
+    if (err != SF_OK) {
+        return err;
+    }
+    err = feed_file(fd, i, diag);
+    int end = sf_image_end(&i->parser, &end_diag);
+    if (err == SF_OK && end != SF_OK) {
+        err = end;
+        *diag = end_diag;
+    }
+    uint32_t length = 0;
+    return err == SF_OK ? sf_image_file_length(&i->parser, &length, diag) : err;
+}
+
 int upload_inspect(int fd, const struct sf_crypto *crypto, struct release_image *out,
                    struct refusal *why)
 {
-    struct sf_image_parser parser;
+    struct inspection i = {.md5 = EVP_MD_CTX_new()};
     struct sf_diag diag = {0};
-    struct sf_diag end_diag = {0};
-    int err = sf_image_start(&parser, crypto);
-    if (err == SF_OK) {
-        err = feed_file(fd, &parser, &out->length, &diag);
-        int end = sf_image_end(&parser, &end_diag);
-        if (err == SF_OK && end != SF_OK) {
-            err = end;
-            diag = end_diag;
-        }
+    int err = i.md5 != NULL ? inspect(fd, crypto, &i, &diag) : SF_ERR_NOMEM;
+    if (err == SF_OK && EVP_DigestFinal_ex(i.md5, out->md5, NULL) != 1) {
+        err = SF_ERR_CRYPTO;
     }
-    if (err == SF_OK) {
-        uint32_t length = 0;
-        err = sf_image_file_length(&parser, &length, &diag);
-    }
+    EVP_MD_CTX_free(i.md5);
     if (err != SF_OK) {
         return refuse_image(why, err, &diag);
     }
-    out->head = parser.head;
+    out->length = i.size;
+    out->head = i.parser.head;
+    if (i.parser.head.header.hash_appended) {
+        memcpy(out->app_sha256, i.parser.appended, sizeof(out->app_sha256));
+    }
     return 0;
 }
 

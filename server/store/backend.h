@@ -23,6 +23,7 @@ enum table_id {
     T_HISTORY,
     T_AUDIT,
     T_UPTIME,
+    T_PLAIN_TOKEN,
     T_COUNT,
 };
 
@@ -107,6 +108,9 @@ enum query_id {
     Q_AUDIT_WHO,
     Q_AUDIT_OLDEST,
     Q_UPTIME,
+    Q_PLAIN_TOKEN_DIGEST,
+    Q_PLAIN_TOKENS,
+    Q_PLAIN_TOKENS_EXPIRED,
     Q_DEVICES, /* DEVICE_LIST_VARIANTS of them */
     Q_COUNT = Q_DEVICES + DEVICE_LIST_VARIANTS,
 };

@@ -61,6 +61,7 @@ int store_product_add(struct store_tx *tx, struct product *row)
     row->id = 0;
     row->target_release = 0;
     row->target_gen = 0;
+    row->stable_release = 0;
     return insert_row(tx, T_PRODUCT, row);
 }
 
@@ -74,6 +75,7 @@ int store_product_put(struct store_tx *tx, const struct product *row)
     struct product row_out = *row;
     row_out.target_release = old.target_release;
     row_out.target_gen = old.target_gen;
+    row_out.stable_release = old.stable_release;
     return update_row(tx, T_PRODUCT, &row_out);
 }
 

@@ -55,6 +55,9 @@ MATCH(deployments_due, deployment,
 MATCH(history, history_row, x->device_row == a[0].number && x->id > a[1].number)
 MATCH(audit, audit_row, x->id > a[0].number)
 MATCH(audit_who, audit_row, is(&a[0], x->who) && x->id > a[1].number)
+MATCH(plain_digest, plain_token, same(&a[0], x->digest))
+MATCH(plain_tokens, plain_token, x->product_id == a[0].number && x->id > a[1].number)
+MATCH(plain_expired, plain_token, x->expires_at != 0 && x->expires_at < a[0].number)
 MATCH(uptime, uptime_row, x->id > a[0].number)
 
 static int artifacts_unused(const void *row, const struct arg *a, const struct memory *m)
@@ -149,6 +152,10 @@ static const struct query queries[Q_DEVICES] = {
     [Q_AUDIT_WHO] = {T_AUDIT, "WHERE who = ?1 AND id > ?2 ORDER BY id", audit_who, NULL},
     [Q_AUDIT_OLDEST] = {T_AUDIT, "ORDER BY id", any, NULL},
     [Q_UPTIME] = {T_UPTIME, "WHERE id > ?1 ORDER BY id", uptime, NULL},
+    [Q_PLAIN_TOKEN_DIGEST] = {T_PLAIN_TOKEN, "WHERE digest = ?1", plain_digest, NULL},
+    [Q_PLAIN_TOKENS] = {T_PLAIN_TOKEN, "WHERE product_id = ?1 AND id > ?2 ORDER BY id",
+                        plain_tokens, NULL},
+    [Q_PLAIN_TOKENS_EXPIRED] = {T_PLAIN_TOKEN, "WHERE expires_at < ?1", plain_expired, NULL},
 };
 
 /* ---- the device lists: one query for each set of filters, so that each uses its index ---- */

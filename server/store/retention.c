@@ -120,8 +120,9 @@ static int prune_deployments(struct pruning *p)
 }
 
 /* A device goes when its history has gone; a long one takes several calls. */
-static int remove_device(struct store_tx *tx, int64_t row, unsigned batch)
+static int remove_device(struct store_tx *tx, const struct device *device, unsigned batch)
 {
+    int64_t row = device->row;
     struct pruning rest = {tx, look_any, 0, batch, 0};
     struct arg args[] = {arg_int(row), arg_int(0)};
     int err = prune_all(&rest, SELECT(Q_HISTORY, args, 2));
@@ -135,7 +136,8 @@ static int remove_device(struct store_tx *tx, int64_t row, unsigned batch)
     if (err < 0 && err != SF_ERR_NOTFOUND) {
         return err;
     }
-    return remove_row(tx, T_DEVICE, row);
+    err = device->kind == DEVICE_PLAIN ? store_plain_count(tx, device->product_id, -1) : SF_OK;
+    return err < 0 ? err : remove_row(tx, T_DEVICE, row);
 }
 
 static int prune_devices(struct store_tx *tx, int64_t before, unsigned batch, unsigned *removed)
@@ -146,7 +148,7 @@ static int prune_devices(struct store_tx *tx, int64_t before, unsigned batch, un
     int count = select_rows(&tx->reader, SELECT(Q_DEVICES_REVOKED, args, 1), rows,
                             batch < DEVICES ? batch : DEVICES);
     for (int i = 0; i < count; i++) {
-        int err = remove_device(tx, rows[i].row, batch / DEVICES + 1);
+        int err = remove_device(tx, &rows[i], batch / DEVICES + 1);
         if (err < 0) {
             return err == SF_ERR_STATE ? SF_OK : err;
         }
@@ -183,6 +185,8 @@ int store_prune(struct store_tx *tx, const struct retention *keep, int64_t now,
         {Q_UPTIME, 1, arg_int(0), look_uptime, keep->uptime_s, &out->uptime},
         {Q_ENROL_TOKENS_EXPIRED, 1, arg_int(now - TOKEN_KEPT_S), look_any, TOKEN_KEPT_S,
          &out->tokens},
+        {Q_PLAIN_TOKENS_EXPIRED, 1, arg_int(now - TOKEN_KEPT_S), look_any, TOKEN_KEPT_S,
+         &out->plain_tokens},
     };
     int err = SF_OK;
     memset(out, 0, sizeof *out);

@@ -5,7 +5,9 @@
 #include <stdint.h>
 
 #include "formats/manifest.h"
+#include "formats/md5.h"
 #include "server/fleet/checkin.h"
+#include "server/fleet/plain.h"
 #include "server/fleet/release.h"
 
 /* The rows of the database as plain structs without pointers; docs/database.md says what each
@@ -36,6 +38,9 @@ struct product {
     int64_t target_gen;                    /* number of the order that set it */
     int64_t created_at;
     int64_t changed_at;
+    uint32_t plain_access;                         /* enum plain_access */
+    int64_t stable_release;                        /* what the plain endpoint serves; 0 = none */
+    char version_template[PLAIN_TEMPLATE_MAX + 1]; /* of version.json; "" = ours */
 };
 
 /* A hardware revision of a product; in manifests and images it is the class uuid. */
@@ -105,6 +110,8 @@ struct artifact {
     char project[STORE_PROJECT_MAX + 1];
     char created_by[NAME_MAX_LEN + 1];
     int64_t created_at;
+    uint8_t md5[SF_MD5_SIZE];        /* of the bytes; zeros = not computed yet */
+    uint8_t app_sha256[DIGEST_SIZE]; /* the one appended to the image; zeros = none */
 };
 
 struct history_row { /* append-only */
@@ -138,6 +145,16 @@ struct freeze {
     int64_t since; /* 0 = not frozen */
     char who[NAME_MAX_LEN + 1];
     char reason[FREEZE_REASON_MAX + 1]; /* may be "" */
+};
+
+/* Opens the plain endpoint of a product, to one device or to any. */
+struct plain_token {
+    int64_t id;
+    int64_t product_id;
+    uint8_t digest[DIGEST_SIZE]; /* SHA-256 of the token's text; unique */
+    int64_t created_at;
+    int64_t expires_at;                   /* 0 = never */
+    char device_id[SF_DEVICE_ID_MAX + 1]; /* "" = for any */
 };
 
 /* All that a check-in needs, from one moment. */
@@ -181,7 +198,8 @@ struct prune_result {
     unsigned deployments;
     unsigned devices;
     unsigned uptime;
-    unsigned tokens; /* enrolment tokens that expired over 30 days ago */
+    unsigned tokens;       /* enrolment tokens that expired over 30 days ago */
+    unsigned plain_tokens; /* likewise */
 };
 
 #endif

@@ -136,13 +136,31 @@ int store_product_find(struct store_reader *r, const char *name, struct product 
 int store_product_list(struct store_reader *r, int64_t after, struct product *out,
                        unsigned max) STORE_USE;
 int store_product_add(struct store_tx *tx, struct product *row) STORE_USE;
-/* Does not touch target_release and target_gen. */
+/* Does not touch target_release, target_gen and stable_release. */
 int store_product_put(struct store_tx *tx, const struct product *row) STORE_USE;
 /* An operator's order: a new target_gen in any case, so a release that failed is tried again.
  * release_id 0 = no target. NOTFOUND; CLASS if the release is another product's; STATE if it is
  * withdrawn. */
 int store_product_target(struct store_tx *tx, int64_t product_id, int64_t release_id,
                          int64_t now) STORE_USE;
+
+/* Sets what the plain endpoint serves; release_id 0 = nothing. Errors as above. */
+int store_product_stable(struct store_tx *tx, int64_t product_id, int64_t release_id,
+                         int64_t now) STORE_USE;
+
+int store_plain_token_get(struct store_reader *r, int64_t id, struct plain_token *out) STORE_USE;
+int store_plain_token_find(struct store_reader *r, const uint8_t digest[DIGEST_SIZE],
+                           struct plain_token *out) STORE_USE;
+int store_plain_token_list(struct store_reader *r, int64_t product_id, int64_t after,
+                           struct plain_token *out, unsigned max) STORE_USE;
+int store_plain_token_add(struct store_tx *tx, struct plain_token *row) STORE_USE;
+int store_plain_token_put(struct store_tx *tx, const struct plain_token *row) STORE_USE;
+/* Writes what a plain device's request changed. NOSPC: the product has PLAIN_DEVICES_MAX. */
+int store_plain_apply(struct store_tx *tx, struct plain_decision *d, int64_t now) STORE_USE;
+/* Changes by `by` how many plain devices a product has: whoever removes one tells. */
+int store_plain_count(struct store_tx *tx, int64_t product_id, int by) STORE_USE;
+/* Fills in the checksums of an artifact of schema 1. */
+int store_artifact_checksums(struct store_tx *tx, const struct artifact *row) STORE_USE;
 
 int store_class_get(struct store_reader *r, int64_t id, struct hw_class *out) STORE_USE;
 int store_class_find(struct store_reader *r, const uint8_t uuid[SF_UUID_SIZE],

@@ -70,6 +70,9 @@ static const struct column product[] = {
     I64(product, target_gen, "target_gen", NONE),
     I64(product, created_at, "created_at", NONE),
     I64(product, changed_at, "changed_at", NONE),
+    U32(product, plain_access, "plain_access", NONE),
+    REF(product, stable_release, "stable_release", OPT, T_RELEASE),
+    TEXT(product, version_template, "version_template", NONE),
 };
 
 static const struct column hw_class[] = {
@@ -113,6 +116,8 @@ static const struct column artifact[] = {
     TEXT(artifact, project, "project", NONE),
     TEXT(artifact, created_by, "created_by", NONE),
     I64(artifact, created_at, "created_at", KEY),
+    BLOB(artifact, md5, "md5", OPT),
+    BLOB(artifact, app_sha256, "app_sha256", OPT),
 };
 
 static const struct column manifest[] = {
@@ -167,6 +172,17 @@ static const struct column device[] = {
     I32(device, outcome_error, "outcome_error"),
     U32(device, outcome_reset_reason, "outcome_reset_reason", NONE),
     TEXT(device, outcome_text, "outcome_text", NONE),
+    U32(device, kind, "kind", NONE),
+    BLOB(device, running_md5, "running_md5", OPT),
+};
+
+static const struct column plain_token[] = {
+    I64(plain_token, id, "id", NONE),
+    REF(plain_token, product_id, "product_id", KEY, T_PRODUCT),
+    TEXT(plain_token, device_id, "device_id", NONE),
+    BLOB(plain_token, digest, "digest", KEY),
+    I64(plain_token, created_at, "created_at", NONE),
+    I64(plain_token, expires_at, "expires_at", OPT | KEY),
 };
 
 static const struct column seen[] = {
@@ -246,5 +262,6 @@ const struct table tables[T_COUNT] = {
     [T_DEPLOYMENT] = {TABLE("deployment", deployment, deployment), {{0}}},
     [T_HISTORY] = {TABLE("history", history, history_row), {{0}}},
     [T_AUDIT] = {TABLE("audit", audit, audit_row), {{0}}},
+    [T_PLAIN_TOKEN] = {TABLE("plain_token", plain_token, plain_token), {{3}}},
     [T_UPTIME] = {TABLE("uptime", uptime, uptime_row), {{0}}},
 };

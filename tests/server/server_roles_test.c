@@ -173,6 +173,9 @@ static long ask(const struct route *route, enum method method, const struct call
 static long refusal(const struct route *route, int caller)
 {
     const int device_route = (route->roles & ROLE_DEVICE) != 0;
+    if ((route->roles & ROLE_PLAIN) != 0) {
+        return 404; /* a product that is closed to plain clients looks as if it were not there */
+    }
     if (caller == CALLER_DEVICE_QUARANTINED && device_route) {
         return 403; /* it is told to wait for an operator */
     }
@@ -186,7 +189,8 @@ static int let_in(const struct route *route, enum method method, int caller)
     const struct caller *c = &callers[caller];
     const long status = ask(route, method, c);
     const int may = (route->roles & (c->roles | ROLE_ANYONE)) != 0;
-    const int denied = status == 401 || status == 403;
+    const int denied =
+        status == 401 || status == 403 || ((route->roles & ROLE_PLAIN) != 0 && status == 404);
     if (may == denied || (!may && status != refusal(route, caller))) {
         fail_msg("%s %s as %s: %ld", method_name(method), route->path, c->name, status);
     }
@@ -219,7 +223,7 @@ static void a_route_that_says_nothing_of_who_may_is_not_built(void **state)
 {
     (void)state;
     static const unsigned wrong[] = {0, ROLE_ANYONE | ROLE_DEVICE, ROLE_VIEWER | ROLE_ADMIN,
-                                     1 << 7};
+                                     1 << 8};
     unsigned count = 0;
     char text[256];
     const struct route *routes = protocols_routes(&count);
