@@ -11,10 +11,10 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <openssl/x509_vfy.h>
 
+#include "base/progress.h"
 #include "cli/client_hint.h"
 #include "cli/out.h"
 
@@ -23,7 +23,6 @@ enum {
     STALL_TIMEOUT_S = 60, /* less than one byte a second for so long: given up */
     RETRY_FIRST_MS = 500, /* doubled each time */
     RETRY_AFTER_MAX_S = 10,
-    BAR_WIDTH = 40,
     HTTP_OK = 200,
     HTTP_NO_CONTENT = 204,
 };
@@ -34,7 +33,8 @@ struct transfer {
     int too_large;
     const struct client_upload *upload;
     size_t sent;
-    const char *bar;     /* what a progress bar is labelled with; NULL = there is none */
+    const char *label; /* of what is sent or fetched; NULL: without progress */
+    struct progress progress;
     char request_id[64]; /* the server's, to find the request in its log; or "" */
     char error[CURL_ERROR_SIZE];
 };
@@ -180,19 +180,12 @@ static size_t on_send(char *out, size_t size, size_t count, void *ctx)
 static int on_progress(void *ctx, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
                        curl_off_t up)
 {
-    const struct transfer *t = ctx;
+    struct transfer *t = ctx;
     const curl_off_t total = t->upload ? up_total : down_total;
     const curl_off_t now = t->upload ? up : down;
-    if (!t->bar || total <= 0) {
-        return 0;
+    if (total > 0) {
+        progress_bytes(&t->progress, t->label, (uint64_t)now, (uint64_t)total);
     }
-    int done = (int)(now * BAR_WIDTH / total);
-    fprintf(stderr, "\r%s [", t->bar);
-    for (int i = 0; i < BAR_WIDTH; i++) {
-        fputc(i < done ? '#' : ' ', stderr);
-    }
-    fprintf(stderr, "] %3d %%", (int)(now * 100 / total));
-    fflush(stderr);
     return 0;
 }
 
@@ -372,7 +365,7 @@ static CURLcode set_request(struct client *c, const struct request *r, struct tr
     } else if (r->body) {
         curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, r->body);
     }
-    if (t->bar) {
+    if (t->label) {
         curl_easy_setopt(c->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
         curl_easy_setopt(c->curl, CURLOPT_XFERINFODATA, t);
         curl_easy_setopt(c->curl, CURLOPT_NOPROGRESS, 0L);
@@ -415,7 +408,8 @@ static CURLcode perform(struct client *c, const struct request *r, struct transf
     *http = 0;
     free(t->answer);
     const char *label = r->upload ? r->upload->label : r->download ? r->download->label : NULL;
-    *t = (struct transfer){.upload = r->upload, .bar = isatty(STDERR_FILENO) ? label : NULL};
+    *t = (struct transfer){.upload = r->upload, .label = label};
+    progress_begin(&t->progress, c->is_quiet ? PROGRESS_NEVER : PROGRESS_IF_TERMINAL);
     struct curl_slist *headers = make_headers(c, r);
     CURLcode code = set_request(c, r, t);
     curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, headers);
@@ -425,9 +419,7 @@ static CURLcode perform(struct client *c, const struct request *r, struct transf
     if (code == CURLE_OK) {
         curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, http);
     }
-    if (t->bar) {
-        fputc('\n', stderr);
-    }
+    progress_end(&t->progress);
     curl_slist_free_all(headers);
     return code;
 }

@@ -24,6 +24,7 @@ enum {
 struct client {
     CURL *curl;
     struct config config;
+    int is_quiet; /* 1: no progress */
 };
 
 /* Each function that returns int gives enum cli_exit, after a sentence. `config` NULL: the default

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/progress.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/out.h"
@@ -215,6 +216,7 @@ struct watch {
     struct client client;
     json_t *seen; /* id to the line that was printed last */
     const char *until;
+    struct progress progress;
 };
 
 /* What makes a line of its own when it changes; last-seen would at every look. */
@@ -256,6 +258,7 @@ static int print_change(struct watch *w, json_t *device)
         return CLI_OK;
     }
     json_object_set_new(w->seen, id, json_string(line));
+    progress_clear(&w->progress);
     if (w->args->json) {
         return out_json(json_incref(device));
     }
@@ -277,8 +280,14 @@ static int look(struct watch *w, int *done)
         status = print_change(w, device);
     }
     *done = w->until && there > 0 && there == json_array_size(items);
+    const size_t count = json_array_size(items);
     json_decref(answer);
     fflush(stdout);
+    if (status == CLI_OK && w->until && !*done) {
+        char line[PROGRESS_LINE_SIZE];
+        snprintf(line, sizeof line, "%zu of %zu devices run %.30s", there, count, w->until);
+        progress_text(&w->progress, line);
+    }
     return status;
 }
 
@@ -296,9 +305,11 @@ static int watch_loop(struct watch *w, unsigned long interval_s, unsigned long t
         int done = 0;
         int status = look(w, &done);
         if (status != CLI_OK || done) {
+            progress_clear(&w->progress);
             return status;
         }
         if (timeout_s > 0 && monotonic_s() - start_s >= (int64_t)timeout_s) {
+            progress_clear(&w->progress);
             return cli_fail(CLI_REFUSED, "after %lu s not every device runs %s", timeout_s,
                             w->until ? w->until : "the version");
         }
@@ -318,6 +329,7 @@ static int run_watch(const struct cli_args *args)
         return status;
     }
     w.seen = json_object();
+    progress_begin(&w.progress, PROGRESS_IF_TERMINAL);
     status = client_open(&w.client, args->config);
     status = status == CLI_OK ? watch_loop(&w, interval_s ? interval_s : 1, timeout_s) : status;
     client_close(&w.client);

@@ -21,7 +21,7 @@
 #include "cli/manifest_make.h"
 #include "cli/out.h"
 
-enum { P_PRODUCT, P_KEY, P_TARGET, P_NOTES, P_NO_RECORD, P_HW };
+enum { P_PRODUCT, P_KEY, P_TARGET, P_NOTES, P_NO_RECORD, P_HW, P_QUIET };
 
 enum { LIST_MAX = 100000 };
 
@@ -32,6 +32,7 @@ const struct cli_option release_publish_options[] = {
     {"notes", "TEXT", "what is new, for people", 0, 0},
     {"allow-no-record", NULL, "publish an image that can never be updated by Surefoot again", 0, 0},
     {"hw-revision", "NAME", "the hardware revision of an image without updater record", 0, 0},
+    {"quiet", NULL, "say nothing on stderr but warnings and errors", 'q', 0},
     {NULL, NULL, NULL, 0, 0},
 };
 
@@ -413,7 +414,7 @@ static int set_target(struct publish *p)
         json_pack("{s:o}", "version", out_json_text(p->image[0].image.head.desc.version));
     int status = client_call(&p->client, "PUT", &path, body, NULL);
     json_decref(body);
-    if (status == CLI_OK) {
+    if (status == CLI_OK && !p->client.is_quiet) {
         cli_note("the devices of %s should run it from now on", p->product_name);
     }
     return status;
@@ -446,11 +447,21 @@ int release_tell(const struct cli_args *args, json_t *release)
     return CLI_OK;
 }
 
+static void tell_there(const struct publish *p)
+{
+    if (!p->client.is_quiet) {
+        cli_note("surefoot: note: release %s of '%s' is there already with the same images: "
+                 "nothing to publish",
+                 p->image[0].image.head.desc.version, p->product_name);
+    }
+}
+
 static int publish(struct publish *p)
 {
     const struct client_path path = client_path("products", p->product_name, NULL, NULL);
     json_t *answer = NULL;
     int status = client_open(&p->client, p->args->config);
+    p->client.is_quiet = cli_given(p->args, P_QUIET);
     status = status == CLI_OK ? client_call(&p->client, "GET", &path, NULL, &p->product) : status;
     if (status != CLI_OK) {
         return status;
@@ -464,9 +475,7 @@ static int publish(struct publish *p)
     status = status == CLI_OK ? check_may_target(p) : status;
     status = status == CLI_OK ? check_all(p) : status;
     if (status == CLI_OK && p->there) {
-        cli_note("surefoot: note: release %s of '%s' is there already with the same images: "
-                 "nothing to publish",
-                 p->image[0].image.head.desc.version, p->product_name);
+        tell_there(p);
         answer = json_incref(p->there);
     } else if (status == CLI_OK) {
         status = post_release(p, &answer);

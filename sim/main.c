@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/progress.h"
 #include "ports/host/crypto_psa.h"
 #include "ports/host/port.h"
 #include "sim/flash_image.h"
@@ -337,7 +338,7 @@ static int run(const struct options *o)
 {
     struct sf_crypto crypto;
     struct fleet_options options = {0};
-    struct run r = {.options = o, .tty = isatty(STDERR_FILENO)};
+    struct run r = {.options = o, .tty = progress_has_terminal()};
     int failed = -1;
     options.flash_size = o->firmware ? FLASH_IMAGE_SIZE : o->flash_size;
     if (crypto_psa_init(&crypto) < 0) {
