@@ -58,28 +58,29 @@ static int collect_manifest(void *ctx, struct tree *t, const char *path)
     return status;
 }
 
-static int collect_version(struct prune *p, struct tree *t, const char *path)
+/* Whatever form a product's template gives its documents: 64 hex digits in a row are a digest. */
+static int collect_text(struct prune *p, struct tree *t, const char *path)
 {
     struct file_bytes file;
-    int status = tree_read(t, path, FILE_TEXT_MAX, &file);
-    json_t *root = file.data ? json_loadb((const char *)file.data, file.len, 0, NULL) : NULL;
-    const char *hex = json_string_value(json_object_get(root, "sha256"));
-    if (status == CLI_OK && (!hex || strlen(hex) != HEX_LEN)) {
-        status = unreadable(t, path);
-    } else if (status == CLI_OK) {
-        json_object_set_new(p->named, hex, json_true());
+    const int status = tree_read(t, path, FILE_TEXT_MAX, &file);
+    const char *at = (const char *)file.data;
+    while (at && *at) {
+        const size_t run = strspn(at, "0123456789abcdef");
+        if (run == HEX_LEN) {
+            json_object_setn_new(p->named, at, run, json_true());
+        }
+        at += run > 0 ? run : 1;
     }
-    json_decref(root);
     file_release(&file);
     return status;
 }
 
-/* ota/<product>/version.json, ota/<product>/<hardware revision>/version.json. */
+/* The documents in ota/<product>/ and ota/<product>/<hardware revision>/. */
 static int collect_plain(void *ctx, struct tree *t, const char *path)
 {
     struct prune *p = ctx;
-    if (ends_with(path, "/version.json")) {
-        return collect_version(p, t, path);
+    if (ends_with(path, ".json")) {
+        return collect_text(p, t, path);
     }
     if (p->depth == DEPTH_MAX || !tree_is_folder(t, path)) {
         return CLI_OK;

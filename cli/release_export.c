@@ -17,6 +17,7 @@
 #include "base/hex.h"
 #include "base/p256.h"
 #include "base/plain.h"
+#include "base/plain_template.h"
 #include "base/uuid.h"
 #include "cli/client.h"
 #include "cli/export_prune.h"
@@ -33,7 +34,7 @@ enum { LIST_MAX = 100000, PARTS_MAX = 16, URL_MAX = 512, HEX_SIZE = 2 * SF_SHA25
 
 const struct cli_option release_export_options[] = {
     {"product", "NAME", "the product (required)", 'p', 0},
-    {"version", "VERSION", "the release (the latest one)", 0, 0},
+    {"version", "VERSION", "the release (the stable one, else the latest)", 0, 0},
     {"base-url", "URL", "where the folder will be served, for plain clients that want whole URLs",
      0, 0},
     {"release-key", "FILE", "verify with this key, not with the one the server names", 'k', 0},
@@ -372,7 +373,9 @@ static int put_json(struct export *e, const char *folder, const char *name, json
     char *text = document ? json_dumps(document, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
     json_decref(document);
     if (!text) {
-        return cli_fail(CLI_LOCAL, "cannot make '%s': out of memory", name);
+        return cli_fail(CLI_LOCAL,
+                        "cannot make '%s': its template or a name is bad, or there is no memory",
+                        name);
     }
     const size_t len = strlen(text);
     text[len] = '\n'; /* in place of the NUL: its length is told */
@@ -394,7 +397,45 @@ static void fill_plain(const struct export *e, const struct part *p, struct plai
         .size_bytes = p->size_bytes,
         .secure_version = head->has_desc ? head->desc.secure_version : 0,
         .file = "firmware.bin",
+        .hw_revision = p->hw_revision,
     };
+}
+
+/* Host, port and path of firmware.bin, for clients that take them apart. */
+struct address {
+    char host[256];
+    char path[URL_MAX];
+};
+
+static void fill_address(const char *base, const char *folder, struct address *a,
+                         struct plain_release *r)
+{
+    const char *host = strstr(base, "://") + 3;
+    const size_t len = strcspn(host, "/");
+    const size_t name = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
+    const char *path = host + len;
+    size_t path_len = strlen(path);
+    path_len -= path_len > 0 && path[path_len - 1] == '/';
+    snprintf(a->host, sizeof a->host, "%.*s", (int)(name < len ? name : len), host);
+    snprintf(a->path, sizeof a->path, "%.*s/%.200s/firmware.bin", (int)path_len, path, folder);
+    const unsigned long port = name < len && host[name] == ':'  ? strtoul(host + name + 1, NULL, 10)
+                               : strncmp(base, "http:", 5) == 0 ? 80
+                                                                : 443;
+    r->host = a->host;
+    r->path = a->path;
+    r->port = (unsigned)port;
+}
+
+/* In the form of the product's template, if it has one, as the server answers it. */
+static json_t *version_document(const struct export *e, const struct plain_release *r)
+{
+    const char *template = json_string_value(json_object_get(e->product, "version_template"));
+    char why[256];
+    if (!template || template[0] == '\0') {
+        return plain_version_json(r);
+    }
+    return plain_template_check(template, why, sizeof why) == 0 ? plain_template_fill(template, r)
+                                                                : NULL;
 }
 
 /* What plain clients ask for: the documents last, because they name the bytes. */
@@ -405,6 +446,7 @@ static int put_plain(struct export *e, const struct part *p, const char *folder)
     char project[40];
     char url[URL_MAX];
     struct plain_release r;
+    struct address address;
     const char *base = cli_value(e->args, E_BASE_URL);
     const struct inspect_name chip = inspect_chip(p->inspected.head.header.chip_id);
 
@@ -420,12 +462,15 @@ static int put_plain(struct export *e, const struct part *p, const char *folder)
              (int)(base ? strlen(base) - (base[strlen(base) - 1] == '/') : strlen(up)),
              base ? base : up, p->sha256);
 
+    if (base) {
+        fill_address(base, folder, &address, &r);
+    }
     int status = put_in(e, folder, "firmware.bin", p->image.data, p->image.len);
     if (status == CLI_OK) {
         status = put_in(e, folder, "firmware.bin.md5", md5_text, strlen(md5_text));
     }
     status =
-        status == CLI_OK ? put_json(e, folder, "version.json", plain_version_json(&r)) : status;
+        status == CLI_OK ? put_json(e, folder, "version.json", version_document(e, &r)) : status;
     json_t *manifest = status == CLI_OK ? plain_manifest_json(&r) : NULL;
     return manifest ? put_json(e, folder, "manifest.json", manifest) : status;
 }

@@ -159,6 +159,9 @@ static void urls_are_whole_where_the_base_is_told(void **state)
     const char *url = vectors_text(v, "url");
     assert_memory_equal(url, "https://fw.example.com/lamps/artifacts/", 39);
     assert_int_equal(strlen(url), 39 + 2 * SF_SHA256_SIZE);
+    assert_string_equal(vectors_text(v, "host"), "fw.example.com");
+    assert_int_equal(json_integer_value(json_object_get(v, "port")), 443);
+    assert_string_equal(vectors_text(v, "bin"), "/lamps/ota/lamp/firmware.bin");
     json_decref(v);
 }
 
@@ -271,11 +274,34 @@ static void nothing_is_pruned_where_something_cannot_be_read(void **state)
     run_expect(shop_export(dir, "--version", "1.1.0", "--prune"), 1, "nothing was removed");
     assert_int_equal(unlink(run_path("public/manifests/other.suit")), 0);
     assert_int_equal(mkdir(run_path("public/ota/other"), 0755), 0);
-    run_write(run_path("public/ota/other/version.json"), "{}", 2);
-    run_expect(shop_export(dir, "--version", "1.1.0", "--prune"), 1,
-               "ota/other/version.json' cannot be understood");
+    assert_int_equal(symlink("/etc/hostname", run_path("public/ota/other/version.json")), 0);
+    run_expect(shop_export(dir, "--version", "1.1.0", "--prune"), 4, "cannot read '");
     assert_int_equal(unlink(run_path("public/ota/other/version.json")), 0);
     run_expect(shop_export(dir, "--version", "1.1.0", "--prune"), 0, "removed");
+}
+
+static void a_products_template_forms_its_version_json(void **state)
+{
+    (void)state;
+    const char *template = run_path("template.json");
+    static const char text[] =
+        "{\"v\": \"{version}\", \"p\": \"{port}\", \"at\": \"{host}{path}\", "
+        "\"get\": \"{url}\"}";
+    run_write(template, text, sizeof text - 1);
+    run_expect(run_surefoot("product", "set", "lamp", "--version-template", template, NULL), 0,
+               NULL);
+    run_expect(shop_export(dir, "--version", "1.0.0", NULL), 0, "written");
+    run_expect(run_surefoot("release", "export", dir, "-p", "lamp", "--version", "1.1.0", "--prune",
+                            "--base-url", "https://fw.example.com:8444/x/", NULL),
+               0, "removed");
+    json_t *v = shop_json(run_path("public/ota/lamp/version.json"));
+    assert_string_equal(vectors_text(v, "v"), "1.1.0");
+    assert_int_equal(json_integer_value(json_object_get(v, "p")), 8444);
+    assert_string_equal(vectors_text(v, "at"), "fw.example.com/x/ota/lamp/firmware.bin");
+    const char *url = vectors_text(v, "get");
+    assert_memory_equal(url, "https://fw.example.com:8444/x/artifacts/", 40);
+    assert_true(is_there(in("artifacts/", url + 40))); /* found in it, whatever its form */
+    json_decref(v);
 }
 
 /* ---- refusals ---- */
@@ -468,6 +494,17 @@ static void a_killed_export_leaves_nothing_that_points_nowhere(void **state)
     assert_string_equal(verified_version(shop.class_a), "1.1.0");
 }
 
+static void the_stable_release_goes_before_the_latest(void **state)
+{
+    (void)state;
+    run_expect(run_surefoot("plain", "stable", "lamp", "1.0.0", NULL), 0, NULL);
+    run_expect(shop_export(dir, NULL, NULL, NULL), 0, "written");
+    assert_string_equal(verified_version(shop.class_a), "1.0.0");
+    run_expect(run_surefoot("plain", "stable", "lamp", "none", NULL), 0, NULL);
+    run_expect(shop_export(dir, NULL, NULL, NULL), 0, "written");
+    assert_string_equal(verified_version(shop.class_a), "1.2.0");
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, fresh)
 
 int main(void)
@@ -489,6 +526,8 @@ int main(void)
         TEST(links_out_of_the_folder_are_not_followed),
         TEST(on_a_full_disk_the_release_before_stays),
         TEST(a_killed_export_leaves_nothing_that_points_nowhere),
+        TEST(the_stable_release_goes_before_the_latest),
+        TEST(a_products_template_forms_its_version_json), /* changes the product: last */
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
