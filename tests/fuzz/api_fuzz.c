@@ -111,10 +111,8 @@ static void clean(void)
     (void)rmdir(w.dir);
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+__attribute__((constructor)) static void set_up(void)
 {
-    (void)argc;
-    (void)argv;
     char error[ARTIFACTS_ERROR_MAX];
     struct p256_key key;
     log_set_level(LOG_LEVEL_ERROR);
@@ -135,7 +133,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     w.p.version = "fuzz";
     w.p.now = now;
     open_world();
-    return atexit(clean);
+    (void)atexit(clean);
 }
 
 /* The text up to a NUL or the end, in the arena; moves on behind it. */
@@ -160,6 +158,7 @@ static const struct route *take_route(struct arena *arena, const uint8_t **data,
     unsigned count = 0;
     const struct route *routes = protocols_routes(&count);
     const char *text = take_text(arena, data, size);
+    assert(count > 0);
     for (unsigned i = 0; i < count; i++) {
         const char *method = methods[routes[i].method];
         const size_t len = strlen(method);

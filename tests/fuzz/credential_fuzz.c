@@ -38,10 +38,8 @@ static void clean(void)
     store_close(p.store);
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+__attribute__((constructor)) static void set_up(void)
 {
-    (void)argc;
-    (void)argv;
     int err = SF_OK;
     char why[STORE_WHY_SIZE];
     const struct store_options options = {.backend = STORE_MEMORY};
@@ -53,7 +51,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     p.crypto = crypto_openssl();
     p.now = now;
     p.stats = &stats;
-    return atexit(clean);
+    (void)atexit(clean);
 }
 
 static void try_to_get_in(const char *header)

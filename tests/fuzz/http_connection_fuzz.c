@@ -73,10 +73,8 @@ static void clean(void)
     (void)rmdir(spool);
 }
 
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+__attribute__((constructor)) static void set_up(void)
 {
-    (void)argc;
-    (void)argv;
     char error[HTTP_ERROR_MAX];
     const struct http_config config = {.listen = "127.0.0.1:0",
                                        .spool_dir = spool,
@@ -89,7 +87,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         http_open(&server, &config, error) < 0) {
         abort();
     }
-    return atexit(clean);
+    (void)atexit(clean);
 }
 
 struct client {
