@@ -28,6 +28,8 @@ enum {
     DESCRIPTORS_EACH = 2,     /* a connection's socket, and the file it sends or receives */
     NAME_MAX_BYTES = 256,
     SHED_LOG_MS = 1000,
+    UNSENT_BYTES = 128 * 1024, /* of one connection in the kernel, beyond what its window takes */
+    UNACKED_MS = 60000,        /* a peer that confirms nothing for so long is gone */
 };
 
 static const struct http_limits defaults = {
@@ -153,6 +155,16 @@ static unsigned bound_port(int fd)
     return ntohs(address.any.sa_family == AF_INET6 ? address.in6.sin6_port : address.in.sin_port);
 }
 
+/* What accepted sockets inherit. Without a bound on what is unsent, the kernel would take megabytes
+ * for a client that reads nothing, and we would think that they were on their way. */
+static void bound_kernel(int fd)
+{
+    const int unsent_bytes = UNSENT_BYTES;
+    const unsigned unacked_ms = UNACKED_MS;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof(unsent_bytes));
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked_ms, sizeof(unacked_ms));
+}
+
 /* No SO_REUSEPORT: a second server on the port must fail, not share. */
 static int bind_to(const struct addrinfo *info, int *fd_out)
 {
@@ -163,6 +175,7 @@ static int bind_to(const struct addrinfo *info, int *fd_out)
         return errno;
     }
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    bound_kernel(fd);
     if (bind(fd, info->ai_addr, info->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
         const int saved = errno;
         (void)close(fd);

@@ -236,6 +236,19 @@ static void many_slow_readers_hold_little_memory_and_are_dropped(void **state)
     expect_service(k, GOOD);
 }
 
+/* Half a megabyte would fit into what a kernel buffers, and the answer would count as taken. */
+static void an_answer_that_nobody_reads_does_not_hide_in_the_kernel(void **state)
+{
+    struct kit *k = *state;
+    struct client c;
+    client_open(&c, k);
+    client_text(&c, "GET /file HTTP/1.1\r\n" HOST "Range: bytes=0-524287\r\n\r\n");
+    while (snapshot(k).timeouts == 0 && snapshot(k).connections > 0) {
+    }
+    assert_int_equal(snapshot(k).timeouts, 1);
+    client_close(&c);
+}
+
 static void in_a_crowd_answers_end_their_connections(void **state)
 {
     struct kit *k = *state;
@@ -366,6 +379,7 @@ static const struct http_limits slow_pace = {
     .count_loopback = 1, .address_burst = 5, .address_per_s = 1};
 static const struct http_limits slots = {.count_loopback = 1, .handshakes = FLOOD_SLOTS};
 static const struct http_limits quick = {.head_ms = 1000, .window_ms = 200, .window_bytes = 1000};
+static const struct http_limits unread = {.window_ms = 200, .window_bytes = 1000, .idle_ms = 3000};
 static const struct http_limits eight = {.connections = 8};
 
 static struct kit kit;
@@ -400,6 +414,11 @@ static int set_up_slots(void **state)
 static int set_up_quick(void **state)
 {
     return set_up_with(state, &quick);
+}
+
+static int set_up_unread(void **state)
+{
+    return set_up_with(state, &unread);
 }
 
 static int set_up_eight(void **state)
@@ -437,6 +456,7 @@ int main(void)
         cmocka_unit_test_setup(ten_thousand_silent_clients_cost_little_and_the_others_are_served,
                                set_nothing_up),
         TEST_WITH(quick, many_slow_readers_hold_little_memory_and_are_dropped),
+        TEST_WITH(unread, an_answer_that_nobody_reads_does_not_hide_in_the_kernel),
         TEST_WITH(eight, in_a_crowd_answers_end_their_connections),
         TEST_WITH(quick, a_handshake_a_byte_at_a_time_is_dropped),
         TEST(renegotiation_is_refused),
