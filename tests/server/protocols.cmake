@@ -19,3 +19,8 @@ foreach(test api roles native plain publish durability faults start)
   sf_test(server_${test}_test SOURCES server_${test}_test.c LIBS sf_test_daemon)
   add_dependencies(server_${test}_test surefootd)
 endforeach()
+# programs from outside; skipped where they are not installed
+foreach(test slowhttptest testssl)
+  sf_test(server_${test}_test SOURCES server_${test}_test.c tool.c LIBS sf_test_daemon TIMEOUT 1500)
+  add_dependencies(server_${test}_test surefootd)
+endforeach()
