@@ -117,8 +117,9 @@ static void a_watch_tells_how_many_are_there_and_takes_it_away(void **state)
     assert_int_equal(r->status, 1);
     assert_non_null(strstr(r->out, "\r0 of 0 devices run 9.9\033[K"));
     assert_non_null(strstr(r->out, "\r\033[Ksurefoot: after 1 s not every device runs 9.9"));
-    const char *const piped[] = {SF_BIN_DIR "/surefoot", "device", "watch",     "--until", "9.9",
-                                 "--interval",           "1",      "--timeout", "1",       NULL};
+    static const char program[] = SF_BIN_DIR "/surefoot";
+    const char *const piped[] = {program,      "device", "watch",     "--until", "9.9",
+                                 "--interval", "1",      "--timeout", "1",       NULL};
     r = run_program(piped);
     run_expect(r, 1, "surefoot: after 1 s not every device runs 9.9\n");
     assert_null(strstr(r->err, "0 of 0"));
