@@ -249,7 +249,6 @@ static size_t take_title(struct help_page *p, const char *line, size_t len)
         const char *title;
         enum part part;
     } titles[] = {{"usage", "Synopsis", PART_SYNOPSIS},
-                  {"options:", "Options", PART_OPTIONS},
                   {"examples", "Examples", PART_EXAMPLES},
                   {"exit status", "Exit status", PART_STATUS}};
     for (unsigned i = 0; i < sizeof titles / sizeof titles[0]; i++) {
@@ -301,7 +300,9 @@ static void put_prose(struct help_page *p, const char *line, size_t len)
 static void put_help_line(struct help_page *p, const char *line, size_t len, const char *next)
 {
     const int may_be_option = p->part != PART_EXAMPLES;
-    if (may_be_option && (is_option(line, len) || is_heading(line, len, next))) {
+    if (begins(line, len, "options:")) {
+        begin_part(p, PART_OPTIONS, "Options");
+    } else if (may_be_option && (is_option(line, len) || is_heading(line, len, next))) {
         if (p->part < PART_OPTIONS) {
             begin_part(p, PART_OPTIONS, "Options");
         }

@@ -25,10 +25,10 @@ void help_top(FILE *to)
             section = g->section;
             fprintf(to, "\n%s:\n", section);
         }
-        fprintf(to, "  %-10s %s\n", g->name, g->summary);
+        fprintf(to, "  %-11s %s\n", g->name, g->summary);
     }
     fprintf(to,
-            "  %-10s %s\n\n"
+            "  %-11s %s\n\n"
             "surefoot COMMAND --help and surefoot help COMMAND tell more. --version prints the "
             "version.\n\n"
             "Examples:\n"
