@@ -80,4 +80,10 @@ int client_put(struct client *client, const struct client_path *path,
 int client_list(struct client *client, const struct client_path *path, size_t max, json_t **answer)
     __attribute__((warn_unused_result));
 
+/* One call, or one list, of a client of its own with the configuration of `args`. */
+int client_once(const struct cli_args *args, const char *method, const struct client_path *path,
+                const json_t *body, json_t **answer) __attribute__((warn_unused_result));
+int client_list_once(const struct cli_args *args, const struct client_path *path, size_t max,
+                     json_t **answer) __attribute__((warn_unused_result));
+
 #endif

@@ -119,12 +119,9 @@ static int call_device(const struct cli_args *args, const char *method, const ch
         {"enrolled", "created", OUT_AGE},
         {NULL, NULL, OUT_PLAIN},
     };
-    struct client client = {0};
     json_t *answer = NULL;
     const struct client_path path = client_path("devices", args->operand[0], verb, NULL);
-    int status = client_open(&client, args->config);
-    status = status == CLI_OK ? client_call(&client, method, &path, body, &answer) : status;
-    client_close(&client);
+    int status = client_once(args, method, &path, body, &answer);
     if (status != CLI_OK) {
         return status;
     }
@@ -192,12 +189,9 @@ static void print_history(const json_t *events)
 
 static int run_history(const struct cli_args *args)
 {
-    struct client client = {0};
     json_t *answer = NULL;
     const struct client_path path = client_path("devices", args->operand[0], "history", NULL);
-    int status = client_open(&client, args->config);
-    status = status == CLI_OK ? client_list(&client, &path, HISTORY_MAX, &answer) : status;
-    client_close(&client);
+    int status = client_list_once(args, &path, HISTORY_MAX, &answer);
     if (status != CLI_OK) {
         return status;
     }

@@ -22,14 +22,9 @@ static const struct out_column columns[] = {
 /* `body` NULL asks only; the reference is taken over. */
 static int call_freeze(const struct cli_args *args, json_t *body)
 {
-    struct client client = {0};
     json_t *answer = NULL;
     const struct client_path path = client_path("freeze", NULL, NULL, NULL);
-    int status = client_open(&client, args->config);
-    if (status == CLI_OK) {
-        status = client_call(&client, body != NULL ? "PUT" : "GET", &path, body, &answer);
-    }
-    client_close(&client);
+    int status = client_once(args, body != NULL ? "PUT" : "GET", &path, body, &answer);
     json_decref(body);
     if (status == CLI_OK && args->json) {
         return out_json(answer);

@@ -17,16 +17,6 @@ static const struct cli_option token_options[] = {
     {NULL, NULL, NULL, 0, 0},
 };
 
-static int call_once(const struct cli_args *args, const char *method,
-                     const struct client_path *path, const json_t *body, json_t **answer)
-{
-    struct client client = {0};
-    int status = client_open(&client, args->config);
-    status = status == CLI_OK ? client_call(&client, method, path, body, answer) : status;
-    client_close(&client);
-    return status;
-}
-
 static int run_stable(const struct cli_args *args)
 {
     const char *version = args->operand[1];
@@ -34,7 +24,7 @@ static int run_stable(const struct cli_args *args)
     json_t *body = json_pack("{s:o}", "version",
                              strcmp(version, "none") == 0 ? json_null() : json_string(version));
     const struct client_path path = client_path("products", args->operand[0], "stable", NULL);
-    int status = call_once(args, "PUT", &path, body, &answer);
+    int status = client_once(args, "PUT", &path, body, &answer);
     json_decref(body);
     if (status == CLI_OK && args->json) {
         return out_json(answer);
@@ -63,7 +53,7 @@ static int run_token(const struct cli_args *args)
     if (status == CLI_OK) {
         const struct client_path path =
             client_path("products", args->operand[0], "plain-tokens", NULL);
-        status = call_once(args, "POST", &path, body, &answer);
+        status = client_once(args, "POST", &path, body, &answer);
     }
     json_decref(body);
     const struct secret secret = {
@@ -85,12 +75,9 @@ static int run_tokens(const struct cli_args *args)
         {"CREATED", "created", OUT_TIME}, {"EXPIRES", "expires", OUT_TIME},
         {NULL, NULL, OUT_PLAIN},
     };
-    struct client client = {0};
     json_t *answer = NULL;
     const struct client_path path = client_path("products", args->operand[0], "plain-tokens", NULL);
-    int status = client_open(&client, args->config);
-    status = status == CLI_OK ? client_list(&client, &path, TOKENS_MAX, &answer) : status;
-    client_close(&client);
+    int status = client_list_once(args, &path, TOKENS_MAX, &answer);
     if (status == CLI_OK && args->json) {
         return out_json(answer);
     }
@@ -105,7 +92,7 @@ static int run_revoke(const struct cli_args *args)
 {
     const struct client_path path =
         client_path("products", args->operand[0], "plain-tokens", args->operand[1]);
-    int status = call_once(args, "DELETE", &path, NULL, NULL);
+    int status = client_once(args, "DELETE", &path, NULL, NULL);
     if (status == CLI_OK && args->json) {
         return out_json(
             json_pack("{s:s, s:s}", "product", args->operand[0], "revoked", args->operand[1]));

@@ -219,17 +219,6 @@ static int tell_product(const struct cli_args *args, json_t *product)
     return CLI_OK;
 }
 
-/* Opens the client, makes one call, closes it. */
-static int call_once(const struct cli_args *args, const char *method,
-                     const struct client_path *path, const json_t *body, json_t **answer)
-{
-    struct client client = {0};
-    int status = client_open(&client, args->config);
-    status = status == CLI_OK ? client_call(&client, method, path, body, answer) : status;
-    client_close(&client);
-    return status;
-}
-
 /* What an enrolment token is, for the file that it goes to. */
 static struct secret enrol_secret(const char *field)
 {
@@ -276,7 +265,7 @@ static int run_create(const struct cli_args *args)
     status = status == CLI_OK ? secret_file_check(token_path) : status;
     if (status == CLI_OK) {
         const struct client_path path = client_path("products", NULL, NULL, NULL);
-        status = call_once(args, "POST", &path, body, &answer);
+        status = client_once(args, "POST", &path, body, &answer);
     }
     json_decref(body);
     const struct secret secret = enrol_secret("enrol_token");
@@ -299,12 +288,9 @@ static int run_list(const struct cli_args *args)
         {"CREATED", "created", OUT_AGE},
         {NULL, NULL, OUT_PLAIN},
     };
-    struct client client = {0};
     json_t *answer = NULL;
     const struct client_path path = client_path("products", NULL, NULL, NULL);
-    int status = client_open(&client, args->config);
-    status = status == CLI_OK ? client_list(&client, &path, LIST_MAX, &answer) : status;
-    client_close(&client);
+    int status = client_list_once(args, &path, LIST_MAX, &answer);
     if (status != CLI_OK) {
         return status;
     }
@@ -320,7 +306,7 @@ static int run_show(const struct cli_args *args)
 {
     json_t *answer = NULL;
     const struct client_path path = client_path("products", args->operand[0], NULL, NULL);
-    int status = call_once(args, "GET", &path, NULL, &answer);
+    int status = client_once(args, "GET", &path, NULL, &answer);
     return status == CLI_OK ? tell_product(args, answer) : status;
 }
 
@@ -334,7 +320,7 @@ static int run_set(const struct cli_args *args)
     }
     if (status == CLI_OK) {
         const struct client_path path = client_path("products", args->operand[0], NULL, NULL);
-        status = call_once(args, "PATCH", &path, body, &answer);
+        status = client_once(args, "PATCH", &path, body, &answer);
     }
     json_decref(body);
     return status == CLI_OK ? tell_product(args, answer) : status;
@@ -366,7 +352,7 @@ static int run_enrol_token(const struct cli_args *args)
     if (status == CLI_OK) {
         const struct client_path path =
             client_path("products", args->operand[0], "enrol-tokens", NULL);
-        status = call_once(args, "POST", &path, body, &answer);
+        status = client_once(args, "POST", &path, body, &answer);
     }
     json_decref(body);
     const struct secret secret = enrol_secret("token");
@@ -385,7 +371,7 @@ static int run_target(const struct cli_args *args)
     json_t *body = json_pack("{s:o}", "version",
                              strcmp(version, "none") == 0 ? json_null() : json_string(version));
     const struct client_path path = client_path("products", args->operand[0], "target", NULL);
-    int status = call_once(args, "PUT", &path, body, &answer);
+    int status = client_once(args, "PUT", &path, body, &answer);
     json_decref(body);
     return status == CLI_OK ? tell_product(args, answer) : status;
 }

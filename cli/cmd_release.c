@@ -21,12 +21,9 @@ static int run_list(const struct cli_args *args)
         {"BY", "created_by", OUT_PLAIN},   {"STATE", "state", OUT_PLAIN},
         {"NOTES", "notes", OUT_PLAIN},     {NULL, NULL, OUT_PLAIN},
     };
-    struct client client = {0};
     json_t *answer = NULL;
     const struct client_path path = client_path("products", args->operand[0], "releases", NULL);
-    int status = client_open(&client, args->config);
-    status = status == CLI_OK ? client_list(&client, &path, LIST_MAX, &answer) : status;
-    client_close(&client);
+    int status = client_list_once(args, &path, LIST_MAX, &answer);
     if (status != CLI_OK) {
         return status;
     }
@@ -40,28 +37,22 @@ static int run_list(const struct cli_args *args)
 
 static int run_show(const struct cli_args *args)
 {
-    struct client client = {0};
     json_t *answer = NULL;
     const struct client_path path =
         client_path("products", args->operand[0], "releases", args->operand[1]);
-    int status = client_open(&client, args->config);
-    status = status == CLI_OK ? client_call(&client, "GET", &path, NULL, &answer) : status;
-    client_close(&client);
+    int status = client_once(args, "GET", &path, NULL, &answer);
     return status == CLI_OK ? release_tell(args, answer) : status;
 }
 
 /* The same as `product target`, where people look for it. */
 static int run_target(const struct cli_args *args)
 {
-    struct client client = {0};
     const char *version = args->operand[1];
     json_t *answer = NULL;
     json_t *body = json_pack("{s:o}", "version",
                              strcmp(version, "none") == 0 ? json_null() : json_string(version));
     const struct client_path path = client_path("products", args->operand[0], "target", NULL);
-    int status = client_open(&client, args->config);
-    status = status == CLI_OK ? client_call(&client, "PUT", &path, body, &answer) : status;
-    client_close(&client);
+    int status = client_once(args, "PUT", &path, body, &answer);
     json_decref(body);
     if (status != CLI_OK) {
         return status;

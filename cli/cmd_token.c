@@ -21,17 +21,6 @@ static const struct cli_option new_options[] = {
     {NULL, NULL, NULL, 0, 0},
 };
 
-/* One call of a client of its own. */
-static int call_once(const struct cli_args *args, const char *method,
-                     const struct client_path *path, const json_t *body, json_t **answer)
-{
-    struct client client = {0};
-    int status = client_open(&client, args->config);
-    status = status == CLI_OK ? client_call(&client, method, path, body, answer) : status;
-    client_close(&client);
-    return status;
-}
-
 static int make_body(const struct cli_args *args, json_t **body)
 {
     unsigned long days = 0;
@@ -73,7 +62,7 @@ static int run_new(const struct cli_args *args)
     status = status == CLI_OK ? secret_file_check(file) : status;
     if (status == CLI_OK) {
         const struct client_path path = client_path("tokens", NULL, NULL, NULL);
-        status = call_once(args, "POST", &path, body, &answer);
+        status = client_once(args, "POST", &path, body, &answer);
     }
     json_decref(body);
     status = status == CLI_OK ? secret_file_save(args, file, &secret, answer) : status;
@@ -110,12 +99,9 @@ static int run_list(const struct cli_args *args)
         {"STATE", "state", OUT_PLAIN},    {"EXPIRES", "expires", OUT_TIME},
         {"CREATED", "created", OUT_TIME}, {NULL, NULL, OUT_PLAIN},
     };
-    struct client client = {0};
     json_t *answer = NULL;
     const struct client_path path = client_path("tokens", NULL, NULL, NULL);
-    int status = client_open(&client, args->config);
-    status = status == CLI_OK ? client_list(&client, &path, LIST_MAX, &answer) : status;
-    client_close(&client);
+    int status = client_list_once(args, &path, LIST_MAX, &answer);
     if (status != CLI_OK) {
         return status;
     }
@@ -133,7 +119,7 @@ static int run_revoke(const struct cli_args *args)
 {
     const char *name = args->operand[0];
     const struct client_path path = client_path("tokens", name, NULL, NULL);
-    int status = call_once(args, "DELETE", &path, NULL, NULL);
+    int status = client_once(args, "DELETE", &path, NULL, NULL);
     if (status != CLI_OK) {
         return status;
     }
