@@ -14,6 +14,7 @@ enum {
     CERT_DAY_S = 86400,
     CERT_CA_DAYS = 20 * 365,
     CERT_LEAF_DAYS = 90,
+    CERT_CHAIN_MAX = 10,
 };
 
 struct cert_pair {
@@ -35,6 +36,11 @@ int cert_leaf_make(const struct cert_pair *ca, const struct tls_identity *id, in
 
 /* Certificate and key as PEM; each may be NULL in the pair, or absent in the file. */
 int cert_read(const char *path, struct cert_pair *out) __attribute__((warn_unused_result));
+/* All certificates of a PEM file in their order, at least one, at most CERT_CHAIN_MAX;
+ * sk_X509_pop_free(out, X509_free) frees them. */
+struct stack_st_X509;
+int cert_chain_read(const char *path, struct stack_st_X509 **out)
+    __attribute__((warn_unused_result));
 int cert_write(const char *path, const struct cert_pair *pair) __attribute__((warn_unused_result));
 
 /* First and last second of the validity, Unix time. */

@@ -204,7 +204,8 @@ int64_t tls_not_after(const char *pem_path)
 }
 
 struct tls_server {
-    char path[PATH_MAX];
+    char cert[PATH_MAX];
+    char key[PATH_MAX];
     pthread_mutex_t lock; /* guards the pointer; connections hold references of their own */
     SSL_CTX *ctx;
 };
@@ -247,28 +248,43 @@ static int configure(SSL_CTX *ctx)
                                          "TLS_AES_256_GCM_SHA384") == 1 &&
            SSL_CTX_set_cipher_list(ctx, "ECDHE-ECDSA-AES128-GCM-SHA256:"
                                         "ECDHE-ECDSA-CHACHA20-POLY1305:"
-                                        "ECDHE-ECDSA-AES256-GCM-SHA384") == 1 &&
+                                        "ECDHE-ECDSA-AES256-GCM-SHA384:"
+                                        /* for other CAs' certificates with an RSA key */
+                                        "ECDHE-RSA-AES128-GCM-SHA256:"
+                                        "ECDHE-RSA-CHACHA20-POLY1305:"
+                                        "ECDHE-RSA-AES256-GCM-SHA384") == 1 &&
            SSL_CTX_set_session_id_context(ctx, session_context, sizeof(session_context) - 1) == 1;
 }
 
-static int make_context(const char *path, SSL_CTX **out, char error[TLS_ERROR_MAX])
+static int use_files(SSL_CTX *ctx, const struct tls_server *s)
 {
-    struct cert_pair leaf;
-    int err = cert_read(path, &leaf);
-    SSL_CTX *ctx = err == SF_OK ? SSL_CTX_new(TLS_server_method()) : NULL;
-    if (err == SF_OK && (ctx == NULL || !configure(ctx))) {
-        err = SF_ERR_CRYPTO;
+    struct stack_st_X509 *chain = NULL;
+    struct cert_pair key = {0};
+    int err = cert_chain_read(s->cert, &chain);
+    if (err == SF_OK) {
+        err = cert_read(s->key, &key);
     }
+    X509 *leaf = err == SF_OK ? sk_X509_shift(chain) : NULL;
     if (err == SF_OK &&
-        (leaf.cert == NULL || leaf.key == NULL || SSL_CTX_use_certificate(ctx, leaf.cert) != 1 ||
-         SSL_CTX_use_PrivateKey(ctx, leaf.key) != 1)) {
+        (key.key == NULL || SSL_CTX_use_certificate(ctx, leaf) != 1 ||
+         SSL_CTX_use_PrivateKey(ctx, key.key) != 1 || SSL_CTX_set1_chain(ctx, chain) != 1)) {
         err = SF_ERR_FORMAT;
     }
-    cert_release(&leaf);
+    X509_free(leaf);
+    sk_X509_pop_free(chain, X509_free);
+    cert_release(&key);
+    return err;
+}
+
+static int make_context(const struct tls_server *s, SSL_CTX **out, char error[TLS_ERROR_MAX])
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    int err = ctx != NULL && configure(ctx) ? use_files(ctx, s) : SF_ERR_CRYPTO;
     ERR_clear_error();
     if (err < 0) {
         SSL_CTX_free(ctx);
-        return fail(error, err, "cannot use the certificate '%s': %s", path, sf_err_str(err));
+        return fail(error, err, "cannot use the certificate '%.120s': %s", s->cert,
+                    sf_err_str(err));
     }
     *out = ctx;
     return SF_OK;
@@ -276,13 +292,27 @@ static int make_context(const char *path, SSL_CTX **out, char error[TLS_ERROR_MA
 
 int tls_server_open(struct tls_server **out, const char *dir, char error[TLS_ERROR_MAX])
 {
+    char path[PATH_MAX];
+    if (path_of(path, dir, "server.pem") < 0) {
+        return fail(error, SF_ERR_RANGE, "the path of the data folder is too long");
+    }
+    return tls_server_open_files(out, &(struct tls_files){.cert = path, .key = path}, error);
+}
+
+int tls_server_open_files(struct tls_server **out, const struct tls_files *files,
+                          char error[TLS_ERROR_MAX])
+{
     struct tls_server *s = calloc(1, sizeof(*s));
     if (s == NULL) {
         return fail(error, SF_ERR_NOMEM, "out of memory");
     }
-    int err = path_of(s->path, dir, "server.pem");
-    err = err < 0 ? fail(error, err, "the path of the data folder is too long")
-                  : make_context(s->path, &s->ctx, error);
+    int err = SF_OK;
+    if (snprintf(s->cert, sizeof(s->cert), "%s", files->cert) >= PATH_MAX ||
+        snprintf(s->key, sizeof(s->key), "%s", files->key) >= PATH_MAX) {
+        err = fail(error, SF_ERR_RANGE, "the path of the certificate is too long");
+    } else {
+        err = make_context(s, &s->ctx, error);
+    }
     if (err == SF_OK && pthread_mutex_init(&s->lock, NULL) != 0) {
         SSL_CTX_free(s->ctx);
         err = fail(error, SF_ERR_NOMEM, "out of memory");
@@ -298,7 +328,7 @@ int tls_server_open(struct tls_server **out, const char *dir, char error[TLS_ERR
 int tls_server_reload(struct tls_server *s, char error[TLS_ERROR_MAX])
 {
     SSL_CTX *ctx = NULL;
-    const int err = make_context(s->path, &ctx, error);
+    const int err = make_context(s, &ctx, error);
     if (err < 0) {
         return err;
     }

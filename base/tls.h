@@ -24,6 +24,12 @@ struct tls_identity {
     unsigned host_count;      /* 1 to TLS_HOST_MAX */
 };
 
+/* A certificate of another CA, as ACME clients write it: fullchain.pem, privkey.pem. */
+struct tls_files {
+    const char *cert; /* the leaf, then the certificates between it and the root */
+    const char *key;  /* may be the same file */
+};
+
 enum tls_change { TLS_KEPT = 0, TLS_RENEWED = 1 };
 
 /* Makes what is missing. The leaf is renewed when less than a third of its life is left, when it
@@ -44,6 +50,9 @@ struct tls_server;
  * TLS_RENEWED, and daily so that ticket keys do not live for months. */
 int tls_server_open(struct tls_server **out, const char *dir, char error[TLS_ERROR_MAX])
     __attribute__((warn_unused_result));
+/* The same with the files of another CA (tls_files.h), whatever their key is. */
+int tls_server_open_files(struct tls_server **out, const struct tls_files *files,
+                          char error[TLS_ERROR_MAX]) __attribute__((warn_unused_result));
 int tls_server_reload(struct tls_server *s, char error[TLS_ERROR_MAX])
     __attribute__((warn_unused_result));
 void tls_server_close(struct tls_server *s);

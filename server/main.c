@@ -18,9 +18,11 @@
 #include "base/disk.h"
 #include "base/log.h"
 #include "base/p256.h"
-#include "base/tls.h"
+#include "base/tls_files.h"
+#include "server/certificate.h"
 #include "server/datadir.h"
 #include "server/http/http.h"
+#include "server/notify.h"
 #include "server/options.h"
 #include "server/protocols/document.h"
 #include "server/protocols/protocols.h"
@@ -34,11 +36,14 @@ enum {
 
 struct server {
     const struct options *options;
+    int argc; /* where the settings are from, to read them again */
+    const char *const *argv;
+    const char *const *environment;
+    unsigned drain_s;
     struct datadir data;
     struct store *store;
     struct artifacts *artifacts;
-    struct tls_identity identity;
-    struct tls_server *tls;
+    struct certificate certificate;
     struct p256_signer signer[OPTIONS_LOOPS_MAX];
     struct sf_signer sf_signer[OPTIONS_LOOPS_MAX];
     unsigned signer_count;
@@ -83,15 +88,17 @@ static int open_store(struct server *s)
 
 static int open_tls(struct server *s)
 {
-    s->identity = (struct tls_identity){
-        .dir = s->data.path, .hosts = s->options->host, .host_count = s->options->host_count};
+    s->certificate = (struct certificate){
+        .identity = {.dir = s->data.path,
+                     .hosts = s->options->host,
+                     .host_count = s->options->host_count},
+        .files = {.cert = s->options->tls_cert, .key = s->options->tls_key},
+        .live = &s->protocols.live,
+    };
     char error[TLS_ERROR_MAX];
-    int change = tls_identity_ensure(&s->identity, clock_unix_s(), error);
-    if (change < 0) {
-        return fail(s, change == SF_ERR_STATE ? EXIT_OTHER : EXIT_DATA, "%s", error);
-    }
-    if (tls_server_open(&s->tls, s->data.path, error) < 0) {
-        return fail(s, EXIT_DATA, "%s", error);
+    const int err = certificate_open(&s->certificate, clock_unix_s(), error);
+    if (err < 0) {
+        return fail(s, err == SF_ERR_STATE ? EXIT_OTHER : EXIT_DATA, "%s", error);
     }
     return EXIT_STOPPED;
 }
@@ -221,7 +228,7 @@ static int open_http(struct server *s)
 #pragma GCC diagnostic pop
     struct http_config config = {
         .listen = s->listen,
-        .tls = s->tls,
+        .tls = s->certificate.tls,
         .hosts = o->host,
         .host_count = o->host_count,
         .spool_dir = artifacts_tmp_dir(s->artifacts),
@@ -252,8 +259,7 @@ static int start_scheduler(struct server *s)
         .store = s->store,
         .reader = store_reader(s->store, s->options->loops),
         .artifacts = s->artifacts,
-        .identity = &s->identity,
-        .tls = s->tls,
+        .certificate = &s->certificate,
         .stats = &s->stats,
         .live = &s->protocols.live,
     };
@@ -284,7 +290,7 @@ static int start(struct server *s)
 static void stop(struct server *s)
 {
     atomic_store(&s->protocols.draining, 1);
-    if (s->http != NULL && http_drain(s->http, s->options->drain_s * 1000) != 0) {
+    if (s->http != NULL && http_drain(s->http, s->drain_s * 1000) != 0) {
         /* Their handlers may use anything at any moment, so nothing can be taken down under them.
          * Nothing has to be: what was acknowledged is on the disk. */
         log_warn("requests were still running when the time to stop had come");
@@ -295,9 +301,7 @@ static void stop(struct server *s)
     if (s->http != NULL) {
         http_close(s->http);
     }
-    if (s->tls != NULL) {
-        tls_server_close(s->tls);
-    }
+    certificate_close(&s->certificate);
     if (s->artifacts != NULL) {
         artifacts_close(s->artifacts);
     }
@@ -313,19 +317,70 @@ static void print_banner(const struct server *s)
     const struct options *o = s->options;
     const char *shape = strchr(o->address, ':') == NULL ? "" : "[";
     (void)printf("surefootd %s\n", SUREFOOT_VERSION);
-    (void)printf("CA for devices and curl: %s/ca.pem\n", o->data);
+    if (o->tls_cert != NULL) {
+        (void)printf("certificate: %s\n", o->tls_cert);
+    } else {
+        (void)printf("CA for devices and curl: %s/ca.pem\n", o->data);
+    }
     (void)printf("status key for firmware: %s/status-key.pub.pem\n", o->data);
     (void)printf("listening on https://%s%s%s:%u\n", shape, o->address, shape[0] ? "]" : "",
                  http_port(s->http));
     (void)fflush(stdout);
 }
 
-/* SIGTERM and SIGINT are waited for, not handled: every thread inherits the mask. */
+/* The same sources as at the start, read again. What is refused changes nothing. */
+static void reload_settings(struct server *s)
+{
+    struct options *next = malloc(sizeof(*next));
+    if (next == NULL) {
+        log_error("no memory to read the settings");
+        return;
+    }
+    if (options_load(next, s->argc, s->argv, s->environment) != 0) {
+        (void)atomic_fetch_add(&s->protocols.live.reload_failures, 1);
+        log_error("the settings stay as they are", LOG_TEXT("why", next->error));
+        free(next);
+        return;
+    }
+    unsigned index = 0;
+    const char *name = options_needs_restart(s->options, next, &index);
+    for (; name != NULL; name = options_needs_restart(s->options, next, &index)) {
+        log_warn("this setting changed and needs a restart", LOG_TEXT("setting", name));
+    }
+    set_live(&s->protocols.live, next);
+    s->drain_s = next->drain_s;
+    log_info("settings reloaded", LOG_TEXT("file", next->config));
+    free(next);
+}
+
+static void reload(struct server *s)
+{
+    notify_manager("RELOADING=1");
+    (void)atomic_fetch_add(&s->protocols.live.reloads, 1);
+    reload_settings(s);
+    certificate_refresh(&s->certificate, clock_unix_s(), CERTIFICATE_ANYWAY);
+    notify_manager("READY=1");
+}
+
+/* Until SIGTERM or SIGINT. */
+static void serve(struct server *s, const sigset_t *waited)
+{
+    notify_manager("READY=1");
+    int number = 0;
+    while (sigwait(waited, &number) == 0 && number == SIGHUP) {
+        reload(s);
+    }
+    log_info("stopping", LOG_INT("signal", number));
+    notify_manager("STOPPING=1");
+}
+
+/* SIGTERM, SIGINT and SIGHUP are waited for, not handled: every thread inherits the mask. */
 static int block_signals(sigset_t *waited)
 {
     (void)sigemptyset(waited);
     (void)sigaddset(waited, SIGTERM);
     (void)sigaddset(waited, SIGINT);
+    (void)sigaddset(waited, SIGHUP);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
     return pthread_sigmask(SIG_BLOCK, waited, NULL);
@@ -342,7 +397,7 @@ static void raise_file_limit(void)
     (void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
-static int run(const struct options *options)
+static int run(const struct options *options, int argc, const char *const argv[])
 {
     sigset_t waited;
     if (block_signals(&waited) != 0) {
@@ -355,13 +410,15 @@ static int run(const struct options *options)
         return EXIT_OTHER;
     }
     s->options = options;
+    s->drain_s = options->drain_s;
+    s->argc = argc;
+    s->argv = argv;
+    s->environment = (const char *const *)environ;
     s->data.lock_fd = -1;
     int code = start(s);
     if (code == EXIT_STOPPED) {
         print_banner(s);
-        int signal_number = 0;
-        (void)sigwait(&waited, &signal_number);
-        log_info("stopping", LOG_INT("signal", signal_number));
+        serve(s, &waited);
     } else {
         (void)fprintf(stderr, "surefootd: %s\n", s->error);
     }
@@ -372,6 +429,13 @@ static int run(const struct options *options)
 
 static int check_config(const struct options *o)
 {
+    const struct tls_files files = {.cert = o->tls_cert, .key = o->tls_key};
+    char error[TLS_ERROR_MAX];
+    if (files.cert != NULL &&
+        tls_files_check(&files, o->host, o->host_count, clock_unix_s(), error) < 0) {
+        (void)fprintf(stderr, "surefootd: %s\n", error);
+        return EXIT_OTHER;
+    }
     (void)printf("the configuration is good%s%s\n", o->config != NULL ? ": " : "",
                  o->config != NULL ? o->config : "");
     return EXIT_STOPPED;
@@ -405,5 +469,5 @@ int main(int argc, char *argv[])
     case MODE_RUN:
         break;
     }
-    return run(&options);
+    return run(&options, argc, (const char *const *)argv);
 }

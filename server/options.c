@@ -236,6 +236,13 @@ static const struct row table[] = {
       "name or address by which devices reach this server, for its\n"
       "certificate; up to 16, repeated or with commas between them", 0, 1},
      take_hosts, 0, 0, 0, NULL},
+    {{"tls-cert", "FILE", NULL, "the private CA's",
+      "certificate of another CA with its chain (fullchain.pem), in place\n"
+      "of the private CA's; SIGHUP and the change of the file reload it", 0, 0},
+     take_path, FIELD(tls_cert), 0, 0, NULL},
+    {{"tls-key", "FILE", NULL, "the private CA's",
+      "its key (privkey.pem), readable by surefootd's user only", 0, 0},
+     take_path, FIELD(tls_key), 0, 0, NULL},
     {{"loops", "N", NULL, "one a processor", "network threads, 1 to 64", 0, 0},
      take_number, FIELD(loops), 1, OPTIONS_LOOPS_MAX, NULL},
     {{"drain-time", "SECONDS", "10", NULL,
@@ -504,6 +511,10 @@ int options_finish(struct options *o)
         }
     }
     o->loops = o->loops > 0 ? o->loops : processors();
+    if ((o->tls_cert == NULL) != (o->tls_key == NULL)) {
+        return fail(o, "tls-cert and tls-key belong together: give both, or none to have the "
+                       "private CA");
+    }
     if (o->address_connections > o->connections) {
         return fail(o, "address-connections, %u, is more than max-connections, %u: lower it",
                     o->address_connections, o->connections);

@@ -66,6 +66,8 @@ struct options {
     uint16_t port; /* 0 = any free one */
     const char *host[OPTIONS_HOST_MAX];
     unsigned host_count;
+    const char *tls_cert; /* NULL = the private CA's, like tls_key */
+    const char *tls_key;
     unsigned loops;
     unsigned drain_s;
     unsigned log_level; /* enum log_level */

@@ -25,18 +25,7 @@ enum {
 
 void scheduler_renew_certificate(const struct scheduler_config *c, int64_t now_unix_s)
 {
-    char error[TLS_ERROR_MAX];
-    int change = tls_identity_ensure(c->identity, now_unix_s, error);
-    if (change < 0) {
-        log_error("the certificate cannot be renewed", LOG_TEXT("error", error));
-        return;
-    }
-    /* also without a new certificate: session-ticket keys should not live long */
-    if (tls_server_reload(c->tls, error) < 0) {
-        log_error("the certificate cannot be loaded", LOG_TEXT("error", error));
-    } else if (change == TLS_RENEWED) {
-        log_info("certificate renewed");
-    }
+    certificate_refresh(c->certificate, now_unix_s, CERTIFICATE_IF_CHANGED);
 }
 
 struct expiry {
@@ -225,7 +214,7 @@ static const struct task {
     {scheduler_expire, 60 * SECOND_MS, 0},
     {scheduler_prune, 3600 * SECOND_MS, 1},
     {scheduler_collect, 3600 * SECOND_MS, 1},
-    {scheduler_renew_certificate, 21600 * SECOND_MS, 0},
+    {scheduler_renew_certificate, 3600 * SECOND_MS, 0},
 };
 enum { TASK_COUNT = sizeof(tasks) / sizeof(tasks[0]) };
 

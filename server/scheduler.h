@@ -2,8 +2,8 @@
 #define SCHEDULER_H
 
 #include "base/stats.h"
-#include "base/tls.h"
 #include "server/artifacts/artifacts.h"
+#include "server/certificate.h"
 #include "server/protocols/live.h"
 #include "server/store/store.h"
 
@@ -17,8 +17,7 @@ struct scheduler_config {
     struct store *store;
     struct store_reader *reader; /* the scheduler's own */
     struct artifacts *artifacts;
-    const struct tls_identity *identity;
-    struct tls_server *tls;
+    struct certificate *certificate;
     struct stats *stats;
     const struct live *live; /* how long things are kept */
 };

@@ -179,6 +179,17 @@ static void put_fleet(struct page_text *t, const struct store_counts *counts)
     }
 }
 
+static void put_live(struct page_text *t, struct live *live)
+{
+    put_one(t, "certificate_ends_at_seconds", "gauge", "when the certificate expires, Unix time",
+            atomic_load(&live->certificate_ends_at));
+    put_one(t, "certificate_failures_total", "counter", "new certificates that could not be used",
+            atomic_load(&live->certificate_failures));
+    put_one(t, "reloads_total", "counter", "SIGHUPs", atomic_load(&live->reloads));
+    put_one(t, "reload_failures_total", "counter", "SIGHUPs with settings that were refused",
+            atomic_load(&live->reload_failures));
+}
+
 void handle_metrics(struct exchange *x, void *ctx)
 {
     struct protocols *p = ctx;
@@ -202,6 +213,7 @@ void handle_metrics(struct exchange *x, void *ctx)
     put_one(&t, "plain_unrecorded_total", "counter",
             "reports of plain devices that found no place in the inventory",
             atomic_load(&p->plain_unrecorded));
+    put_live(&t, &p->live);
     put_fleet(&t, &counts);
     put_store(&t, p->store);
     put_http(&t, p->stats);

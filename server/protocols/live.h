@@ -20,6 +20,11 @@ struct live {
     KEEP_MAP(X)
 #undef X
     atomic_uint checkin_interval_s; /* of products that name none */
+    /* and what the parts tell /metrics */
+    atomic_int_least64_t certificate_ends_at; /* Unix seconds */
+    atomic_uint certificate_failures;         /* new ones that could not be used */
+    atomic_uint reloads;                      /* SIGHUP */
+    atomic_uint reload_failures;              /* of these, with settings that were refused */
 };
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <curl/curl.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -34,7 +35,7 @@ static void read_token(struct daemon *d)
 }
 
 /* A child whose stdout is the read end of a pipe. */
-static pid_t spawn(const char *const args[], int from, int *read_end)
+static pid_t spawn(const char *const args[], int from, const char *log, int *read_end)
 {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
@@ -45,6 +46,10 @@ static pid_t spawn(const char *const args[], int from, int *read_end)
         (void)dup2(ends[1], from);
         (void)close(ends[0]);
         (void)close(ends[1]);
+        if (log != NULL) {
+            const int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+            (void)dup2(fd, STDERR_FILENO);
+        }
         union { /* execv() takes what it does not change */
             const char *const *in;
             char *const *out;
@@ -60,10 +65,13 @@ static pid_t spawn(const char *const args[], int from, int *read_end)
 void daemon_start(struct daemon *d)
 {
     static const char program[] = SF_BIN_DIR "/surefootd";
-    const char *args[] = {program,     "--data", d->dir,      "--listen", "127.0.0.1:0", "--host",
-                          "localhost", "--host", "127.0.0.1", "--loops",  "2",           NULL};
+    enum { FIXED = 11 };
+    const char *args[FIXED + DAEMON_EXTRA + 1] = {program,       "--data",  d->dir,      "--listen",
+                                                  "127.0.0.1:0", "--host",  "localhost", "--host",
+                                                  "127.0.0.1",   "--loops", "2"};
+    memcpy(args + FIXED, d->extra, sizeof(d->extra));
     int out = -1;
-    d->pid = spawn(args, STDOUT_FILENO, &out);
+    d->pid = spawn(args, STDOUT_FILENO, d->log, &out);
     FILE *lines = fdopen(out, "r");
     assert_non_null(lines);
     char line[512];
@@ -119,7 +127,7 @@ void daemon_release(struct daemon *d)
 int daemon_run(const char *const args[], char *error, size_t error_size)
 {
     int out = -1;
-    pid_t pid = spawn(args, STDERR_FILENO, &out);
+    pid_t pid = spawn(args, STDERR_FILENO, NULL, &out);
     size_t len = 0;
     ssize_t got = 0;
     while (len + 1 < error_size && (got = read(out, error + len, error_size - 1 - len)) > 0) {

@@ -8,13 +8,15 @@
 
 /* The real surefootd on a free loopback port, and a real client (libcurl) for it. */
 
-enum { DAEMON_PATH = 256, DAEMON_TOKEN = 128 };
+enum { DAEMON_PATH = 256, DAEMON_TOKEN = 128, DAEMON_EXTRA = 8 };
 
 struct daemon {
     char dir[DAEMON_PATH]; /* its data folder, in a temporary one */
     char ca[DAEMON_PATH + 16];
     char admin[DAEMON_TOKEN];
-    pid_t pid; /* 0 = not running */
+    const char *extra[DAEMON_EXTRA]; /* more arguments; NULL ends them */
+    const char *log;                 /* a file for its stderr; NULL = ours */
+    pid_t pid;                       /* 0 = not running */
     unsigned port;
 };
 

@@ -12,9 +12,11 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cert.h"
 #include "base/clock.h"
 #include "base/crypto_openssl.h"
 
@@ -24,8 +26,7 @@ struct world {
     char dir[64];
     struct store *store;
     struct artifacts *artifacts;
-    struct tls_identity identity;
-    struct tls_server *tls;
+    struct certificate certificate;
     struct scheduler_config config;
     struct stats stats;
     struct live live;
@@ -49,14 +50,13 @@ static void open_world(struct world *w)
     const struct store_options options = {.backend = STORE_SQLITE, .readers = 1};
     w->store = store_open(w->dir, &options, &err, error);
     assert_non_null(w->store);
-    w->identity = (struct tls_identity){.dir = w->dir, .hosts = hosts, .host_count = 1};
-    assert_int_equal(tls_identity_ensure(&w->identity, clock_unix_s(), error), TLS_RENEWED);
-    assert_int_equal(tls_server_open(&w->tls, w->dir, error), SF_OK);
+    w->certificate = (struct certificate){
+        .identity = {.dir = w->dir, .hosts = hosts, .host_count = 1}, .live = &w->live};
+    assert_int_equal(certificate_open(&w->certificate, clock_unix_s(), error), SF_OK);
     w->config = (struct scheduler_config){.store = w->store,
                                           .reader = store_reader(w->store, 0),
                                           .artifacts = w->artifacts,
-                                          .identity = &w->identity,
-                                          .tls = w->tls,
+                                          .certificate = &w->certificate,
                                           .stats = &w->stats,
                                           .live = &w->live};
     atomic_store(&w->live.keep_audit_days, KEEP_AUDIT_DAYS);
@@ -75,7 +75,7 @@ static int remove_one(const char *path, const struct stat *st, int kind, struct 
 static void close_world(struct world *w)
 {
     store_close(w->store);
-    tls_server_close(w->tls);
+    certificate_close(&w->certificate);
     artifacts_close(w->artifacts);
     (void)nftw(w->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS); // NOLINT(concurrency-mt-unsafe)
 }
@@ -118,6 +118,49 @@ static void renews_the_certificate_before_it_ends_and_not_earlier(void **state)
     assert_int_equal(leaf_end(&w), end);
     scheduler_renew_certificate(&w.config, end - 10 * DAY);
     assert_true(leaf_end(&w) > end + 60 * DAY);
+    close_world(&w);
+}
+
+/* A leaf of a new CA, made at `made_at`, with its key in one file, as the private CA has it. */
+static void issue(const char *path, int64_t made_at)
+{
+    const struct tls_identity id = {.hosts = hosts, .host_count = 1};
+    EVP_PKEY *key = NULL;
+    struct cert_pair ca;
+    struct cert_pair leaf;
+    assert_int_equal(cert_key_make(&key), SF_OK);
+    assert_int_equal(cert_ca_make(key, made_at, &ca), SF_OK);
+    assert_int_equal(cert_leaf_make(&ca, &id, made_at, &leaf), SF_OK);
+    assert_int_equal(cert_write(path, &leaf), SF_OK);
+    cert_release(&leaf);
+    cert_release(&ca);
+    EVP_PKEY_free(key);
+}
+
+static void notices_that_the_files_of_another_ca_changed(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w);
+    char path[96];
+    char error[512];
+    const int64_t now = clock_unix_s();
+    (void)snprintf(path, sizeof(path), "%s/own.pem", w.dir);
+    issue(path, now - 80 * DAY);
+    certificate_close(&w.certificate);
+    w.certificate.files = (struct tls_files){.cert = path, .key = path};
+    assert_int_equal(certificate_open(&w.certificate, now, error), SF_OK);
+    assert_int_equal(atomic_load(&w.live.certificate_ends_at), now + 10 * DAY);
+
+    issue(path, now - 95 * DAY); /* expired: the old one stays */
+    scheduler_renew_certificate(&w.config, now + 3600);
+    assert_int_equal(atomic_load(&w.live.certificate_ends_at), now + 10 * DAY);
+    assert_int_equal(atomic_load(&w.live.certificate_failures), 1);
+
+    issue(path, now);
+    scheduler_renew_certificate(&w.config, now + 7200);
+    assert_int_equal(atomic_load(&w.live.certificate_ends_at), now + 90 * DAY);
+    assert_int_equal(atomic_load(&w.live.certificate_failures), 1);
     close_world(&w);
 }
 
@@ -283,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(notes_the_seconds_in_which_clients_were_turned_away),
         cmocka_unit_test(renews_the_certificate_before_it_ends_and_not_earlier),
+        cmocka_unit_test(notices_that_the_files_of_another_ca_changed),
         cmocka_unit_test(collects_uploads_that_no_release_names),
         cmocka_unit_test(keeps_an_image_that_was_uploaded_again),
         cmocka_unit_test(forgets_what_its_retention_has_passed),
