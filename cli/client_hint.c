@@ -55,9 +55,11 @@ static void name_some(const json_t *items, const char *key, struct client_hint *
     for (size_t i = 0; i < count && i < SHOWN_MAX && have < sizeof out->text; i++) {
         const char *name = json_string_value(json_object_get(json_array_get(items, i), key));
         char clean[40];
-        int n =
-            snprintf(out->text + have, sizeof out->text - have, "%s%s", i ? ", " : "; there are ",
-                     out_clean(name ? name : "?", clean, sizeof clean));
+        int n = snprintf(out->text + have, sizeof out->text - have, "%s%s",
+                         i           ? ", "
+                         : count > 1 ? "; there are "
+                                     : "; there is only ",
+                         out_clean(name ? name : "?", clean, sizeof clean));
         have += n > 0 ? (size_t)n : 0;
     }
     if (count > SHOWN_MAX && have < sizeof out->text) {

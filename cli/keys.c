@@ -69,6 +69,9 @@ int keys_save_private(const struct p256_key *key, const char *path, int force)
     if (err == SF_ERR_NOTFOUND) {
         return cli_fail(CLI_LOCAL, "cannot write '%s': its folder is not there", path);
     }
+    if (err == SF_ERR_NOSPC) {
+        return cli_fail(CLI_LOCAL, "cannot write '%s': the disk is full", path);
+    }
     if (err != SF_ERR_EXISTS || !force) {
         if (err == SF_ERR_EXISTS) {
             return cli_fail(CLI_LOCAL,

@@ -31,7 +31,13 @@ int secret_file_check(const char *path)
                         "name another file",
                         path);
     }
-    return CLI_OK;
+    /* A full disk shows only when something is written. */
+    static const char blank[CONFIG_TOKEN_MAX];
+    int status = file_write(path, blank, sizeof blank, 0600, FILE_NEW_ONLY);
+    if (status == CLI_OK && unlink(path) != 0) {
+        status = cli_fail(CLI_LOCAL, "cannot write '%s': %s", path, strerrordesc_np(errno));
+    }
+    return status;
 }
 
 int secret_file_save(const struct cli_args *args, const char *path, const struct secret *secret,

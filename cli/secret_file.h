@@ -16,7 +16,7 @@ struct secret {
     const char *again;      /* the command that makes another, if the file could not be written */
 };
 
-/* To be asked before the secret is made: whether `path` can be written and is not there. */
+/* To be asked before the secret is made: whether `path` is free, and can be written: it tries. */
 int secret_file_check(const char *path) __attribute__((warn_unused_result));
 
 /* Takes the secret out of `answer` into the file. With "-" it is printed, or with --json left in

@@ -128,6 +128,23 @@ static void what_cannot_be_made_is_refused_and_leaves_no_file(void **state)
                "No such file");
 }
 
+/* A secret that cannot be kept is not made: the server would show it to nobody again. */
+static void a_full_disk_is_noticed_before_the_token_is_made(void **state)
+{
+    (void)state;
+    char script[1024];
+    snprintf(script, sizeof script,
+             "{ trap '' XFSZ; ulimit -f 0; %s token new full -s viewer -o %s; } 2>&1 | cat",
+             SF_BIN_DIR "/surefoot", run_path("full.token"));
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    struct run *r = run_program(argv);
+    assert_non_null(strstr(r->out, "full.token': File too large"));
+    assert_int_not_equal(access(run_path("full.token"), F_OK), 0);
+    run_expect(
+        run_surefoot("token", "new", "full", "-s", "viewer", "-o", run_path("full.token"), NULL), 0,
+        "0600");
+}
+
 /* What publishing takes and nothing more; each refusal says which scope it takes. */
 static void a_publisher_publishes_and_does_nothing_else(void **state)
 {
@@ -243,6 +260,7 @@ int main(void)
         cmocka_unit_test(a_token_of_each_scope_logs_in_from_its_0600_file),
         cmocka_unit_test(dash_is_stdout_for_pipes),
         cmocka_unit_test(what_cannot_be_made_is_refused_and_leaves_no_file),
+        cmocka_unit_test(a_full_disk_is_noticed_before_the_token_is_made),
         cmocka_unit_test(a_publisher_publishes_and_does_nothing_else),
         cmocka_unit_test(a_viewer_looks_and_cannot_publish),
         cmocka_unit_test(a_revoked_token_is_refused_and_listed_as_such),
