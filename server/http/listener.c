@@ -253,19 +253,26 @@ static void peer_text(const struct sockaddr *address, char out[INET6_ADDRSTRLEN]
     }
 }
 
-/* Why the server as a whole can't take one more; NULL = it can. */
-static const char *overload(struct http_server *s)
+static void give_place_back(struct http_server *s)
+{
+    (void)atomic_fetch_sub(&s->handshakes, 1);
+    server_leave(s);
+}
+
+/* Counts a connection and its handshake: NULL; or why the server as a whole can't take one more.
+ * Every loop accepts, so a place is taken first and looked at then. */
+static const char *take_place(struct http_server *s)
 {
     if (atomic_load(&s->draining)) {
         return "the server is stopping";
     }
-    if (atomic_load(&s->live) >= s->limits.connections) {
-        return "too many connections";
+    const int room = atomic_fetch_add(&s->live, 1) < s->limits.connections;
+    const int calm = atomic_fetch_add(&s->handshakes, 1) < s->limits.handshakes * s->worker_count;
+    if (room && calm) {
+        return NULL;
     }
-    if (atomic_load(&s->handshakes) >= s->limits.handshakes * s->worker_count) {
-        return "too many unfinished handshakes";
-    }
-    return NULL;
+    give_place_back(s);
+    return room ? "too many unfinished handshakes" : "too many connections";
 }
 
 /* Dropping a socket here costs microseconds; a handshake costs hundreds. The newest goes: those
@@ -294,7 +301,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     (void)address_len;
     struct worker *w = ctx;
     struct http_server *s = w->server;
-    const char *why = overload(s);
+    const char *why = take_place(s);
     if (why != NULL) {
         stats_overload(s->stats, clock_mono_ms() / 1000);
         shed(s, fd, address, why);
@@ -303,6 +310,7 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     const uint64_t hash = guard_address(&s->guard, address);
     const enum guard_verdict verdict = guard_enter(&s->guard, hash, clock_mono_ms());
     if (verdict != GUARD_ENTERED) {
+        give_place_back(s);
         STATS_ADD(s->stats->limited, 1);
         shed(s, fd, address, guard_why(verdict));
         return;
@@ -312,8 +320,6 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     peer_text(address, peer);
     STATS_ADD(s->stats->accepted, 1);
-    (void)atomic_fetch_add(&s->live, 1);
-    (void)atomic_fetch_add(&s->handshakes, 1);
     connection_open(w, fd, peer, hash);
 }
 

@@ -32,7 +32,33 @@ static void finish(struct exchange *x)
 }
 
 static const struct exchange_ops ops = {.finish = finish};
-static const struct route route = {.path = "/", .roles = ROLE_VIEWER};
+static const struct route for_viewers = {.path = "/", .roles = ROLE_VIEWER};
+static const struct route for_devices = {.path = "/", .roles = ROLE_DEVICE};
+#define DEVICE_SECRET "0123456789abcdef0123456789abcdef"
+#define DEVICE        "dev-1." DEVICE_SECRET
+
+static int add_device(struct store_tx *tx, void *arg)
+{
+    (void)arg;
+    struct product product = {
+        .name = "lamp", .chip_id = SF_CHIP_ESP32C3, .slot_size = 65536, .created_at = test_time};
+    int err = store_product_add(tx, &product);
+    struct hw_class class = {.product_id = product.id, .revision = "A", .created_at = test_time};
+    err = err == SF_OK ? store_class_add(tx, &class) : err;
+    struct device device = {.id = "dev-1",
+                            .product_id = product.id,
+                            .class_id = class.id,
+                            .state = DEVICE_ENROLLED,
+                            .desired_seq = 1,
+                            .enrolled_at = test_time,
+                            .changed_at = test_time};
+    if (err == SF_OK) {
+        err =
+            sf_sha256(crypto_openssl(), DEVICE_SECRET, strlen(DEVICE_SECRET), device.secret_digest);
+    }
+    const struct event event = {.kind = EVENT_ENROLLED};
+    return err == SF_OK ? store_device_add(tx, &device, &event, test_time) : err;
+}
 
 static int set_up(void **state)
 {
@@ -44,6 +70,8 @@ static int set_up(void **state)
     const struct store_options options = {.backend = STORE_MEMORY};
     const struct protocols_limits limits = {.wrong = WRONG,
                                             .wrong_ms = EVERY_S * 1000,
+                                            .device_requests = REQUESTS,
+                                            .device_ms = EVERY_S * 1000,
                                             .token_requests = REQUESTS,
                                             .token_ms = EVERY_S * 1000};
     stats_init(&w.stats);
@@ -53,6 +81,7 @@ static int set_up(void **state)
     w.p.crypto = crypto_openssl();
     w.p.now = test_now;
     w.p.stats = &w.stats;
+    assert_int_equal(store_run(w.p.store, add_device, NULL), SF_OK);
     for (int i = 0; i < 2; i++) {
         struct api_token token;
         assert_int_equal(protocols_make_token(&w.p, w.token[i], &token), SF_OK);
@@ -75,7 +104,7 @@ struct verdict {
     int closes;
 };
 
-static struct verdict ask(const char *secret, uint64_t address)
+static struct verdict ask_for(const struct route *route, const char *secret, uint64_t address)
 {
     struct arena arena;
     char header[128];
@@ -84,7 +113,7 @@ static struct verdict ask(const char *secret, uint64_t address)
     (void)snprintf(header, sizeof(header), "Bearer %s", secret);
     struct exchange x = {.arena = &arena,
                          .ops = &ops,
-                         .route = &route,
+                         .route = route,
                          .address = address,
                          .header = {{"authorization", header}},
                          .header_count = 1,
@@ -100,6 +129,11 @@ static struct verdict ask(const char *secret, uint64_t address)
     }
     arena_release(&arena);
     return v;
+}
+
+static struct verdict ask(const char *secret, uint64_t address)
+{
+    return ask_for(&for_viewers, secret, address);
 }
 
 static void guesses_are_429_and_good_credentials_from_there_still_served(void **state)
@@ -135,6 +169,26 @@ static void a_token_that_asks_too_often_waits_and_the_others_do_not(void **state
     assert_int_equal(ask(w.token[0], HOME).status, 200);
 }
 
+static void a_device_that_asks_too_often_waits_wherever_it_is(void **state)
+{
+    (void)state;
+    for (int i = 0; i < REQUESTS; i++) {
+        assert_int_equal(ask_for(&for_devices, DEVICE, i % 2 == 0 ? HOME : ELSEWHERE).status, 200);
+    }
+    const struct verdict over = ask_for(&for_devices, DEVICE, HOME);
+    assert_int_equal(over.status, 429);
+    assert_string_equal(over.retry_after, "10");
+    assert_int_equal(over.closes, 1);
+    assert_int_equal(ask_for(&for_devices, DEVICE, 0).status, 200); /* from this machine */
+    assert_int_equal(ask(w.token[0], HOME).status, 200);
+    for (int i = 0; i < WRONG; i++) { /* a wrong secret does not spend the device's */
+        assert_int_equal(ask_for(&for_devices, "dev-1.00", ELSEWHERE).status, 401);
+    }
+    assert_int_equal(ask_for(&for_devices, "dev-1.00", ELSEWHERE).status, 429);
+    test_time += EVERY_S;
+    assert_int_equal(ask_for(&for_devices, DEVICE, ELSEWHERE).status, 200);
+}
+
 static void this_machine_is_not_limited(void **state)
 {
     (void)state;
@@ -167,6 +221,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(guesses_are_429_and_good_credentials_from_there_still_served),
         TEST(a_token_that_asks_too_often_waits_and_the_others_do_not),
+        TEST(a_device_that_asks_too_often_waits_wherever_it_is),
         TEST(this_machine_is_not_limited),
         TEST(defaults_let_a_fleet_behind_one_address_work),
     };

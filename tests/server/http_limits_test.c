@@ -206,6 +206,8 @@ static void connections_over_the_cap_are_shed_at_accept(void **state)
     kit_snapshot(k, &s);
     assert_int_equal(s.shed, 1);
     assert_int_equal(s.accepted, 4);
+    assert_int_equal(s.limited, 0);
+    assert_int_equal(s.shed_seconds, 1); /* for the uptime ledger */
     client_text(&c[0], "GET /bye HTTP/1.1\r\n" HOST "\r\n");
     expect_status(&c[0], 200);
     assert_true(client_closed(&c[0]));
