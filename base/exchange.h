@@ -36,6 +36,7 @@ enum {
     EXCHANGE_QUERY_MAX = 16,
     EXCHANGE_HEADER_MAX = 32,
     ANSWER_HEADER_MAX = 12,
+    EXCHANGE_ID_SIZE = 17, /* 16 hex digits and NUL */
 };
 
 struct pair {
@@ -78,6 +79,9 @@ struct exchange {
     struct pair header[EXCHANGE_HEADER_MAX]; /* lower-case names; those that http/ keeps */
     unsigned header_count;
     const char *peer; /* "192.0.2.1" */
+    /* The answer's X-Request-Id, and "request" in each line of the log about it. Made by http/,
+     * unique and not to be guessed; a client's own is not taken: it could be another's. */
+    char id[EXCHANGE_ID_SIZE];
     uint64_t address; /* its hash (IPv6: of its /64), for limits; 0 = not to be limited */
     /* filled by the authorise hook */
     unsigned roles;  /* of the caller, enum role; ROLE_ANYONE is set before the hook */

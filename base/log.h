@@ -42,6 +42,10 @@ struct log_field {
 /* Lines below `level` are dropped; info is the default. */
 void log_set_level(enum log_level level);
 enum log_level log_level(void);
+/* The same as lines of JSON: {"time": "...", "level": "info", "msg": "listening", "loops": 2}.
+ * Fields that would make a line too long are left out. */
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+void log_set_format(enum log_format format);
 /* Another file descriptor than 2, for tests. */
 void log_set_fd(int fd);
 

@@ -170,6 +170,7 @@ static void set_live(struct live *live, const struct options *o)
 #undef X
     atomic_store(&live->checkin_interval_s, o->checkin_interval_s);
     log_set_level((enum log_level)o->log_level);
+    log_set_format((enum log_format)o->log_format);
 }
 
 static void fill_protocols(struct server *s)
@@ -247,7 +248,11 @@ static int open_http(struct server *s)
     if (protocols_check(config.routes, config.route_count, error, sizeof(error)) != NULL) {
         return fail(s, EXIT_OTHER, "%s", error);
     }
-    if (http_open(&s->http, &config, error) < 0 || http_start(s->http, error) < 0) {
+    if (http_open(&s->http, &config, error) < 0) {
+        return fail(s, EXIT_LISTEN, "%s", error);
+    }
+    http_set_access_log(s->http, o->access_log != 0);
+    if (http_start(s->http, error) < 0) {
         return fail(s, EXIT_LISTEN, "%s", error);
     }
     return EXIT_STOPPED;
@@ -348,6 +353,7 @@ static void reload_settings(struct server *s)
         log_warn("this setting changed and needs a restart", LOG_TEXT("setting", name));
     }
     set_live(&s->protocols.live, next);
+    http_set_access_log(s->http, next->access_log != 0);
     s->drain_s = next->drain_s;
     log_info("settings reloaded", LOG_TEXT("file", next->config));
     free(next);

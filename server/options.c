@@ -212,6 +212,8 @@ static int take_hosts(const struct given *g, int counts)
 /* ---- the table ---- */
 
 static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+static const char *const formats[] = {"text", "json", NULL};
+static const char *const switches[] = {"off", "on", NULL};
 
 #define FIELD(name) offsetof(struct options, name)
 #define DAYS_MAX    36500
@@ -253,6 +255,11 @@ static const struct row table[] = {
      take_number, FIELD(checkin_interval_s), 10, 30 * 86400, NULL},
     {{"log-level", "LEVEL", "info", NULL, "debug, info, warn or error", 1, 0},
      take_choice, FIELD(log_level), 0, 0, levels},
+    {{"log-format", "FORMAT", "text", NULL, "text (key=value) or json, one line an event", 1, 0},
+     take_choice, FIELD(log_format), 0, 0, formats},
+    {{"access-log", "SWITCH", "off", NULL,
+      "on: a line for each request at level info; off: at level debug", 1, 0},
+     take_choice, FIELD(access_log), 0, 0, switches},
     {{"max-connections", "N", "10000", NULL,
       "open at once; half the open file limit if that is less", 0, 0},
      take_number, FIELD(connections), 16, 1000000, NULL},

@@ -70,7 +70,9 @@ struct options {
     const char *tls_key;
     unsigned loops;
     unsigned drain_s;
-    unsigned log_level; /* enum log_level */
+    unsigned log_level;  /* enum log_level */
+    unsigned log_format; /* enum log_format */
+    unsigned access_log; /* 0 or 1 */
     unsigned connections;
     unsigned address_connections; /* 0 = a quarter of the above */
     unsigned address_handshakes;  /* 0 = a quarter of a loop's */

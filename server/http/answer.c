@@ -190,8 +190,10 @@ static void put_head(struct head *h, const struct connection *c, const struct pl
 {
     const struct call *call = c->call;
     const struct answer *a = &call->x.answer;
-    put(h, "HTTP/1.1 %d %s\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n", p->status,
-        reason(p->status), date(c->worker));
+    put(h,
+        "HTTP/1.1 %d %s\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n"
+        "X-Request-Id: %s\r\n",
+        p->status, reason(p->status), date(c->worker), call->x.id);
     put_extra(h, &call->x, p);
     if (!p->no_body) {
         if (p->len > 0 && a->content_type != NULL) {
@@ -207,6 +209,31 @@ static void put_head(struct head *h, const struct connection *c, const struct pl
     put(h, "\r\n");
 }
 
+static const char *method_name(enum method method)
+{
+    static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
+    return names[method];
+}
+
+/* The route, not the path: tokens may stand in it. */
+static void log_request(const struct connection *c, const struct plan *p)
+{
+    const struct call *call = c->call;
+    const struct exchange *x = &call->x;
+    const int our_fault = p->status >= 500 && p->status != 501 && p->status != 505;
+    const int access = atomic_load_explicit(&c->worker->server->access_log, memory_order_relaxed);
+    /* what clients ask for in vain would let them fill the log */
+    const enum log_level level = our_fault ? LOG_LEVEL_WARN
+                                 : access  ? LOG_LEVEL_INFO
+                                           : LOG_LEVEL_DEBUG;
+    LOG_CALL(level, our_fault ? "request failed" : "request", LOG_TEXT("request", x->id),
+             LOG_TEXT("peer", x->peer), LOG_TEXT("who", x->who),
+             LOG_TEXT("method", x->route != NULL ? method_name(x->method) : ""),
+             LOG_TEXT("route", exchange_name(x)), LOG_INT("status", p->status),
+             LOG_INT("bytes", p->no_body || p->head_only ? 0 : p->len),
+             LOG_INT("ms", clock_mono_ms() - call->began_ms), LOG_LAST);
+}
+
 static void count(const struct connection *c, const struct plan *p)
 {
     const struct http_server *s = c->worker->server;
@@ -217,14 +244,7 @@ static void count(const struct connection *c, const struct plan *p)
     if (p->status == 503) { /* silence during it is no device's fault: the uptime ledger wants it */
         stats_overload(s->stats, clock_mono_ms() / 1000);
     }
-    const int our_fault = p->status >= 500 && p->status != 501 && p->status != 505;
-    if (our_fault) { /* what clients ask for in vain would let them fill the log */
-        log_warn("request failed", LOG_TEXT("peer", x->peer), LOG_TEXT("route", exchange_name(x)),
-                 LOG_INT("status", p->status), LOG_TEXT("who", x->who));
-    } else {
-        log_debug("request", LOG_TEXT("peer", x->peer), LOG_TEXT("route", exchange_name(x)),
-                  LOG_INT("status", p->status), LOG_TEXT("who", x->who));
-    }
+    log_request(c, p);
 }
 
 /* A handler that sets no status, or headers beyond all reason. */

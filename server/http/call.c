@@ -1,10 +1,14 @@
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/siphash.h"
 #include "formats/err.h"
 #include "server/http/connection.h"
 
@@ -63,6 +67,15 @@ static void defer(struct exchange *x, void (*fn)(void *arg), void *arg)
 
 static const struct exchange_ops ops = {.finish = finish, .defer = defer};
 
+/* A number that nobody else can know the next of, as hex: other people's requests are not to be
+ * named by guessing. */
+static void make_id(struct worker *w, char id[EXCHANGE_ID_SIZE])
+{
+    const uint64_t number[2] = {w->index, ++w->ids};
+    (void)snprintf(id, EXCHANGE_ID_SIZE, "%016" PRIx64,
+                   siphash(w->server->id_key, number, sizeof(number)));
+}
+
 struct call *call_new(struct connection *c)
 {
     struct worker *w = c->worker;
@@ -83,6 +96,8 @@ struct call *call_new(struct connection *c)
         .path = "",
         .answer = {.file_fd = -1},
     };
+    call->began_ms = clock_mono_ms();
+    make_id(w, call->x.id);
     call->x.peer = arena_strdup(&call->arena, c->peer);
     if (call->x.peer == NULL) {
         call->x.peer = "";
@@ -189,10 +204,12 @@ static int take_memory(struct call *call, const uint8_t *data, size_t len)
 static int disk_refusal(struct call *call, int err)
 {
     if (err == SF_ERR_NOSPC) {
-        log_error("upload refused: the disk is full", LOG_TEXT("path", call->x.path));
+        log_error("upload refused: the disk is full", LOG_TEXT("request", call->x.id),
+                  LOG_TEXT("route", exchange_name(&call->x)));
         return refuse_body(call, 507, "the server's disk is full; free some space and try again");
     }
-    log_error("upload failed", LOG_TEXT("path", call->x.path), LOG_TEXT("why", sf_err_str(err)));
+    log_error("upload failed", LOG_TEXT("request", call->x.id),
+              LOG_TEXT("route", exchange_name(&call->x)), LOG_TEXT("why", sf_err_str(err)));
     return refuse_body(call, 500, "the server could not store the body");
 }
 

@@ -384,7 +384,8 @@ static enum step step_answer(struct connection *c)
     const size_t waiting = evbuffer_get_length(bufferevent_get_output(c->bev));
     if (c->file.left > 0) {
         if (waiting <= OUTPUT_LOW && !fill(c)) {
-            log_error("artifact can't be read", LOG_TEXT("route", exchange_name(&c->call->x)));
+            log_error("artifact can't be read", LOG_TEXT("request", c->call->x.id),
+                      LOG_TEXT("route", exchange_name(&c->call->x)));
             connection_free(c); /* the promised length can't be kept */
             return STEP_GONE;
         }

@@ -39,7 +39,9 @@ struct http_server {
     atomic_uint live;
     atomic_uint handshakes; /* unfinished ones */
     atomic_int draining;
-    pthread_mutex_t lock; /* with idle: wakes http_drain() when live becomes 0 */
+    atomic_int access_log;
+    uint8_t id_key[SIPHASH_KEY_SIZE]; /* of request ids */
+    pthread_mutex_t lock;             /* with idle: wakes http_drain() when live becomes 0 */
     pthread_cond_t idle;
 };
 
@@ -51,6 +53,7 @@ struct worker {
     struct call *calls;             /* doubly linked */
     struct evconnlistener *listener;
     struct event *resume; /* after accept() ran out of descriptors */
+    uint64_t ids;         /* given to requests */
     int64_t date_s;       /* of date */
     char date[32];
     struct task drain;
@@ -108,6 +111,7 @@ struct call {
     struct spool spool;
     uint8_t *memory_body; /* arena */
     size_t memory_size;
+    int64_t began_ms;    /* monotonic */
     const char *refusal; /* why the sink refused, or NULL */
     struct task finish_task;
     struct task defer_task;

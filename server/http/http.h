@@ -77,6 +77,9 @@ unsigned http_loops(const struct http_server *s);
 /* The bound port. */
 unsigned http_port(const struct http_server *s);
 
+/* 1: each request is a line of the log at level info; 0 (at first): at debug. Any thread. */
+void http_set_access_log(struct http_server *s, int on);
+
 /* Stops accepting, closes idle connections, lets running exchanges end, and returns when none is
  * left or after timeout_ms: 0, or the number of those still running. */
 unsigned http_drain(struct http_server *s, unsigned timeout_ms);

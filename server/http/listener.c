@@ -111,6 +111,9 @@ static int open_guard(struct http_server *s)
         return SF_ERR_IO;
     }
     guard_init(&s->guard, &limits, key);
+    if (getrandom(s->id_key, sizeof(s->id_key), 0) != sizeof(s->id_key)) {
+        return SF_ERR_IO;
+    }
     return SF_OK;
 }
 
@@ -450,6 +453,11 @@ int http_start(struct http_server *s, char error[HTTP_ERROR_MAX])
         err = loop_start(&s->worker[i].loop, "http loop");
     }
     return err < 0 ? fail(error, err, "cannot start the server's threads") : SF_OK;
+}
+
+void http_set_access_log(struct http_server *s, int on)
+{
+    atomic_store(&s->access_log, on);
 }
 
 unsigned http_loops(const struct http_server *s)

@@ -21,7 +21,6 @@ static const char *const kept[] = {
     "expect",
     "host",
     "accept",
-    "x-request-id",
     /* what Arduino's HTTPUpdate tells of its device */
     "x-esp32-sta-mac",
     "x-esp32-free-space",

@@ -40,8 +40,8 @@ static int put_freeze(struct store_tx *tx, struct change *c)
 static void answer_freeze(struct change *c)
 {
     const struct freeze *f = c->data;
-    log_warn(f->since != 0 ? "fleet frozen" : "fleet unfrozen", LOG_TEXT("who", c->x->who),
-             LOG_TEXT("reason", f->reason));
+    log_warn(f->since != 0 ? "fleet frozen" : "fleet unfrozen", LOG_TEXT("request", c->x->id),
+             LOG_TEXT("who", c->x->who), LOG_TEXT("reason", f->reason));
     answer_json(c->x, 200, freeze_json(f));
 }
 

@@ -36,7 +36,7 @@ void answer_refusal(struct exchange *x, const struct refusal *why)
 
 void answer_store_error(struct exchange *x, int err)
 {
-    log_error("store failed", LOG_TEXT("error", sf_err_name(err)),
+    log_error("store failed", LOG_TEXT("request", x->id), LOG_TEXT("error", sf_err_name(err)),
               LOG_TEXT("route", exchange_name(x)));
     if (err == SF_ERR_CORRUPT || err == SF_ERR_INTERNAL || err == SF_ERR_RANGE) {
         exchange_fail(x, 500, "internal", "the server failed on this request: %s", sf_err_str(err));

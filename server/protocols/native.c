@@ -139,7 +139,8 @@ static void answer_checkin(void *arg)
     uint8_t *body = NULL;
     int32_t len = encode_answer(c, &body);
     if (len < 0) {
-        log_error("status not signed", LOG_TEXT("error", sf_err_name(len)));
+        log_error("status not signed", LOG_TEXT("request", x->id),
+                  LOG_TEXT("error", sf_err_name(len)));
         answer_header(x, "Retry-After", "60");
         exchange_fail(x, 503, "status_unavailable", "the status cannot be signed now");
         return;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 static int pipe_fd[2];
 
@@ -96,6 +97,42 @@ static void a_long_line_is_cut_and_still_ends(void **state)
     assert_int_equal(line[1023], '\n');
 }
 
+/* The one line as JSON; jansson refuses what is left over and keys that stand twice. */
+static json_t *logged_json(void)
+{
+    json_error_t why;
+    const char *line = logged();
+    json_t *root = json_loads(line, JSON_REJECT_DUPLICATES, &why);
+    if (root == NULL || strchr(line, '\n') != line + strlen(line) - 1) {
+        fail_msg("%s: %s", why.text, line);
+    }
+    return root;
+}
+
+static void json_lines_are_json_whatever_they_hold(void **state)
+{
+    (void)state;
+    char text[3000];
+    memset(text, 'a', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    log_set_format(LOG_FORMAT_JSON);
+    log_warn("x", LOG_TEXT("path", "/\"},{\"level\":\"error\n\x01\xff\\"), LOG_INT("n", -7),
+             LOG_TEXT("token", "s3cret"));
+    json_t *line = logged_json();
+    assert_string_equal(json_string_value(json_object_get(line, "level")), "warn");
+    assert_int_equal(json_integer_value(json_object_get(line, "n")), -7);
+    assert_string_equal(json_string_value(json_object_get(line, "path")),
+                        "/\"},{\"level\":\"error\n\x01\u00ff\\");
+    assert_string_equal(json_string_value(json_object_get(line, "token")), "***");
+    json_decref(line);
+    log_info("x", LOG_TEXT("long", text), LOG_TEXT("after", "y"));
+    line = logged_json();
+    assert_null(json_object_get(line, "long"));
+    assert_string_equal(json_string_value(json_object_get(line, "after")), "y");
+    json_decref(line);
+    log_set_format(LOG_FORMAT_TEXT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +142,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(secrets_are_not_written, set_up, tear_down),
         cmocka_unit_test_setup_teardown(lines_below_the_level_are_dropped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_long_line_is_cut_and_still_ends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(json_lines_are_json_whatever_they_hold, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,6 +49,29 @@ static void every_answer_has_the_standard_headers(void **state)
     reply_release(&r);
 }
 
+static void every_answer_has_a_request_id_of_the_servers_own(void **state)
+{
+    static const char *const requests[] = {
+        "GET /hello HTTP/1.1\r\n" HOST "X-Request-Id: mine\r\n\r\n",
+        "GET /hello HTTP/1.1\r\n" HOST "\r\n", "GET /nothing HTTP/1.1\r\n" HOST "\r\n",
+        "GET /hello HTTP/1.1\r\n" HOST "Host: twice\r\n\r\n"};
+    enum { COUNT = sizeof(requests) / sizeof(requests[0]) };
+    char id[COUNT][32];
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct reply r;
+        assert_true(ask(*state, requests[i], &r) >= 200);
+        const char *value = reply_header(&r, "X-Request-Id");
+        assert_non_null(value);
+        assert_int_equal(strlen(value), 16);
+        assert_int_equal(strspn(value, "0123456789abcdef"), 16);
+        (void)snprintf(id[i], sizeof(id[i]), "%s", value);
+        for (unsigned k = 0; k < i; k++) {
+            assert_string_not_equal(id[i], id[k]);
+        }
+        reply_release(&r);
+    }
+}
+
 static void routes_give_parameters_and_queries(void **state)
 {
     struct client c;
@@ -538,6 +561,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(every_answer_has_the_standard_headers),
+        TEST(every_answer_has_a_request_id_of_the_servers_own),
         TEST(routes_give_parameters_and_queries),
         TEST(pipelined_requests_are_answered_in_order),
         TEST(a_client_that_closed_its_half_gets_all_answers),
