@@ -81,7 +81,7 @@ static void use_connection(struct load *load, struct client *c)
 static void *worker(void *arg)
 {
     struct load *load = arg;
-    struct client own;
+    struct client own = {.fd = -1};
     long i = 0;
     while ((i = atomic_fetch_add(&load->started, 1)) < load->count) {
         struct client *c = load->hold ? &load->held[i] : &own;

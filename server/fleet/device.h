@@ -48,6 +48,7 @@ struct device {
     /* what it shall do */
     uint64_t desired_seq;     /* the status counter; from 1 */
     uint32_t desired_action;  /* enum sf_status_action */
+    uint32_t kind;            /* enum device_kind; 0 is taken for native */
     int64_t desired_release;  /* 0 with stay and cancel */
     int64_t deployment_id;    /* its latest deployment, 0 = none yet */
     int64_t override_release; /* 0 = the product's target counts */
@@ -72,8 +73,7 @@ struct device {
     uint32_t outcome_attempt;
     int32_t outcome_error;
     uint32_t outcome_reset_reason;
-    /* of a plain device, which reports little: it keeps the fields above at zero otherwise */
-    uint32_t kind;                    /* enum device_kind; 0 is taken for native */
+    /* of a plain device, which reports little else */
     uint8_t running_md5[SF_MD5_SIZE]; /* as it says */
     /* the texts of all that, last because of their odd sizes */
     char id[SF_DEVICE_ID_MAX + 1];

@@ -190,7 +190,8 @@ int plain_id_from_mac(const char *mac, char id[SF_DEVICE_ID_MAX + 1])
     static const char digits[] = "0123456789abcdef";
     size_t len = 0;
     for (size_t i = 0; i < 17; i++) {
-        const char c = mac[i] >= 'A' && mac[i] <= 'F' ? (char)(mac[i] + ('a' - 'A')) : mac[i];
+        const int upper = mac[i] >= 'A' && mac[i] <= 'F';
+        const char c = (char)(upper ? mac[i] | 0x20 : mac[i]);
         if (i % 3 == 2 ? c != ':' : c == '\0' || strchr(digits, c) == NULL) {
             return 0;
         }

@@ -154,7 +154,10 @@ static void take_version(const char *text, char out[VERSION_MAX_LEN + 1])
 {
     size_t len = 0;
     for (; text != NULL && text[len] != '\0' && len < VERSION_MAX_LEN; len++) {
-        out[len] = text[len] > ' ' && text[len] <= '~' ? text[len] : '?';
+        out[len] = '?';
+        if (text[len] > ' ' && text[len] <= '~') {
+            out[len] = text[len];
+        }
     }
     out[len] = '\0';
 }

@@ -216,7 +216,7 @@ static void refuses_a_file_beyond_its_bounds(void **state)
     assert_non_null(strstr(o.error, "larger than 64 KiB"));
     (void)unlink(path);
 
-    memcpy(text, "data = /", 8);
+    (void)snprintf(text, sizeof(text), "data = /");
     memset(text + 8, 'a', 1000);
     write_file(path, text, 1008);
     assert_int_equal(load(&o, 3, (const char *[]){"surefootd", "--config", path}), -1);
