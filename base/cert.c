@@ -204,6 +204,7 @@ int cert_leaf_make(const struct cert_pair *ca, const struct tls_identity *id, in
 
 /* A key with a passphrase is one that can't be used: nobody is there to be asked. */
 /* tidy: long, OpenSSL decides on the parameters */
+/* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL decides on the type */
 static int no_passphrase(char *buffer, int size, int writing, void *ctx)
 {
     (void)buffer;
