@@ -314,8 +314,13 @@ static void a_plain_product_takes_plain_images_without_a_key(void **state)
                             "--vendor", "example.com", "--slot-size", "65536", "--enrol-token",
                             run_path("fan.token"), NULL),
                0, "fan.token");
-    run_expect(run_surefoot("release", "publish", write_image("p.bin", &spec), "-p", "fan", NULL),
-               0, NULL);
+    const char *path = write_image("p.bin", &spec);
+    run_expect(run_surefoot("release", "publish", path, "-p", "fan", NULL), 0, NULL);
+    run_expect(run_surefoot("release", "publish", path, "-p", "fan", NULL), 0,
+               "is there already with the same images");
+    const struct esp_image_spec other = {.size = SIZE, .without_record = 1, .seed = 1};
+    run_expect(run_surefoot("release", "publish", write_image("p.bin", &other), "-p", "fan", NULL),
+               1, "with another image");
 }
 
 static void devices_are_listed_and_unknown_ones_told(void **state)
