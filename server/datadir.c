@@ -70,6 +70,14 @@ int datadir_open(struct datadir *d, const char *path, char *error, size_t error_
     if (make_folder(path, error, error_size) != 0 || take_lock(d, error, error_size) != 0) {
         return -1;
     }
+    if (datadir_has(d, DATADIR_RESTORING)) {
+        (void)snprintf(error, error_size,
+                       "a restore into the data folder '%s' did not end: empty that folder and run "
+                       "`surefoot server restore` again",
+                       path);
+        datadir_close(d);
+        return -1;
+    }
     return 0;
 }
 

@@ -11,7 +11,9 @@
  *   ca.pem ca.key      private CA; ca.pem is for devices and curl
  *   server.pem         the server's certificate and key
  *   status-key.pem status-key.pub.pem
- *   admin-token        the first admin token, 0600 */
+ *   admin-token        the first admin token, 0600
+ *   restoring          while `surefoot server restore` fills the folder: nobody opens it */
+#define DATADIR_RESTORING "restoring"
 
 struct datadir {
     const char *path;

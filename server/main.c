@@ -189,6 +189,17 @@ static void fill_protocols(struct server *s)
     stats_init(&s->stats);
 }
 
+/* Nobody should wonder for long why no device updates. */
+static void tell_freeze(struct server *s)
+{
+    struct freeze freeze;
+    if (store_freeze_get(store_reader(s->store, 0), &freeze) == SF_OK && freeze.since != 0) {
+        log_warn("the fleet is frozen: no device is offered anything until it is unfrozen",
+                 LOG_TEXT("who", freeze.who), LOG_INT("since", freeze.since),
+                 LOG_TEXT("reason", freeze.reason));
+    }
+}
+
 /* The token is on disk before the database knows it: see protocols.h. */
 static int first_token(struct server *s)
 {
@@ -285,6 +296,7 @@ static int start(struct server *s)
         }
     }
     fill_protocols(s);
+    tell_freeze(s);
     int code = first_token(s);
     if (code == EXIT_STOPPED) {
         code = open_http(s);

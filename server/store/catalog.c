@@ -167,6 +167,20 @@ int store_seq_reserve(struct store_tx *tx, int64_t class_id, uint64_t *seq)
     return err;
 }
 
+int store_seq_skip(struct store_tx *tx, int64_t product_id, uint32_t count)
+{
+    struct hw_class row = {0};
+    int found = 0;
+    while ((found = store_class_list(&tx->reader, product_id, row.id, &row, 1)) == 1) {
+        row.next_seq += count;
+        int err = update_row(tx, T_CLASS, &row);
+        if (err < 0) {
+            return err;
+        }
+    }
+    return found;
+}
+
 /* ---- enrolment tokens ---- */
 
 int store_enrol_token_find(struct store_reader *r, const uint8_t digest[DIGEST_SIZE],

@@ -170,6 +170,8 @@ int store_class_list(struct store_reader *r, int64_t product_id, int64_t after,
 int store_class_add(struct store_tx *tx, struct hw_class *row) STORE_USE; /* next_seq 0 = 2 */
 /* Gives out the next even manifest number. */
 int store_seq_reserve(struct store_tx *tx, int64_t class_id, uint64_t *seq) STORE_USE;
+/* Leaves out the next `count` (even) numbers of every class of the product. */
+int store_seq_skip(struct store_tx *tx, int64_t product_id, uint32_t count) STORE_USE;
 
 int store_enrol_token_find(struct store_reader *r, const uint8_t digest[DIGEST_SIZE],
                            struct enrol_token *out) STORE_USE;

@@ -25,3 +25,9 @@ foreach(test slowhttptest testssl)
   sf_test(server_${test}_test SOURCES server_${test}_test.c tool.c LIBS sf_test_daemon TIMEOUT 1500)
   add_dependencies(server_${test}_test surefootd)
 endforeach()
+
+# backups
+foreach(test backup restore)
+  sf_test(server_${test}_test SOURCES server_${test}_test.c backup_kit.c LIBS sf_backup sf_test_daemon)
+  add_dependencies(server_${test}_test surefootd)
+endforeach()
