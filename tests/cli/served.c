@@ -43,8 +43,8 @@ int served_start(void)
 {
     int fds[2];
     static const char program[] = SF_BIN_DIR "/surefootd";
-    const char *const args[] = {program,       "--data", run_path("data"), "--listen",
-                                "127.0.0.1:0", "--host", "localhost",      NULL};
+    const char *const args[] = {program,  "--data",    run_path("data"), "--listen", "127.0.0.1:0",
+                                "--host", "localhost", "--access-log",   "on",       NULL};
     char *argv[sizeof args / sizeof args[0]]; /* posix_spawn wants it without const */
     memcpy(argv, args, sizeof args);
     posix_spawn_file_actions_t actions;

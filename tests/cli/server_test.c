@@ -363,6 +363,24 @@ static void the_fleet_is_frozen_shown_and_let_go_on(void **state)
     assert_non_null(strstr(r->out, "\"frozen\": false"));
 }
 
+/* What the command line shows leads to the request's line in the server's log. */
+static void a_refusal_can_be_found_in_the_server_s_log(void **state)
+{
+    (void)state;
+    struct run *r = run_surefoot("device", "show", "nobody", NULL);
+    run_expect(r, 1, "there is no device 'nobody'; `surefoot device list` shows those there are");
+    char id[64];
+    const char *at = strstr(r->err, " (request ");
+    assert_non_null(at);
+    at += strlen(" (request ");
+    snprintf(id, sizeof id, "%.*s", (int)strcspn(at, ")"), at);
+    assert_true(strlen(id) >= 8);
+    size_t len = 0;
+    uint8_t *log = run_read(run_path("server.log"), &len);
+    assert_non_null(memmem(log, len, id, strlen(id)));
+    free(log);
+}
+
 static void a_token_that_the_server_does_not_know_is_refused(void **state)
 {
     (void)state;
@@ -390,6 +408,7 @@ int main(void)
         cmocka_unit_test(a_plain_product_takes_plain_images_without_a_key),
         cmocka_unit_test(devices_are_listed_and_unknown_ones_told),
         cmocka_unit_test(the_fleet_is_frozen_shown_and_let_go_on),
+        cmocka_unit_test(a_refusal_can_be_found_in_the_server_s_log),
         cmocka_unit_test(a_token_that_the_server_does_not_know_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
