@@ -38,29 +38,25 @@ static int run_stable(const struct cli_args *args)
 
 static int run_token(const struct cli_args *args)
 {
-    char token_path[512];
-    const char *given = cli_value(args, T_OUT);
+    static const struct secret secret = {
+        "token",
+        "plain_token_file",
+        "plain token",
+        "devices show it in the path or as the password of basic authentication",
+        "surefoot plain token",
+        ".plain-token"};
+    const struct secret_request request = {
+        .file = cli_value(args, T_OUT),
+        .path = client_path("products", args->operand[0], "plain-tokens", NULL),
+        .body = json_pack("{s:s*}", "device", cli_value(args, T_DEVICE))};
     unsigned long days = 0;
     json_t *answer = NULL;
-    snprintf(token_path, sizeof token_path, "%s%s", given ? given : args->operand[0],
-             given ? "" : ".plain-token");
-    json_t *body = json_pack("{s:s*}", "device", cli_value(args, T_DEVICE));
     int status = cli_number(args, T_DAYS, 36500, &days);
     if (status == CLI_OK && cli_given(args, T_DAYS)) {
-        json_object_set_new(body, "days", json_integer((json_int_t)days));
+        json_object_set_new(request.body, "days", json_integer((json_int_t)days));
     }
-    status = status == CLI_OK ? secret_file_check(token_path) : status;
-    if (status == CLI_OK) {
-        const struct client_path path =
-            client_path("products", args->operand[0], "plain-tokens", NULL);
-        status = client_once(args, "POST", &path, body, &answer);
-    }
-    json_decref(body);
-    const struct secret secret = {
-        "token", "plain_token_file", "plain token",
-        "devices show it in the path or as the password of basic authentication",
-        "surefoot plain token"};
-    status = status == CLI_OK ? secret_file_save(args, token_path, &secret, answer) : status;
+    status = status == CLI_OK ? secret_file_make(args, &secret, &request, &answer) : status;
+    json_decref(request.body);
     if (status == CLI_OK && args->json) {
         return out_json(answer);
     }

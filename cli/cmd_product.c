@@ -222,9 +222,12 @@ static int tell_product(const struct cli_args *args, json_t *product)
 /* What an enrolment token is, for the file that it goes to. */
 static struct secret enrol_secret(const char *field)
 {
-    return (struct secret){field, "enrol_token_file", "enrolment token",
+    return (struct secret){field,
+                           "enrol_token_file",
+                           "enrolment token",
                            "it goes into the product's firmware or its provisioning",
-                           "surefoot product enrol-token"};
+                           "surefoot product enrol-token",
+                           ".enrol-token"};
 }
 
 /* ---- commands ---- */
@@ -254,27 +257,15 @@ static int make_create_body(const struct cli_args *args, json_t *body)
 
 static int run_create(const struct cli_args *args)
 {
-    char token_path[512];
-    const char *name = args->operand[0];
-    const char *given = cli_value(args, C_TOKEN);
-    snprintf(token_path, sizeof token_path, "%s%s", given ? given : name,
-             given ? "" : ".enrol-token");
-    json_t *body = json_object();
-    json_t *answer = NULL;
-    int status = make_create_body(args, body);
-    status = status == CLI_OK ? secret_file_check(token_path) : status;
-    if (status == CLI_OK) {
-        const struct client_path path = client_path("products", NULL, NULL, NULL);
-        status = client_once(args, "POST", &path, body, &answer);
-    }
-    json_decref(body);
     const struct secret secret = enrol_secret("enrol_token");
-    status = status == CLI_OK ? secret_file_save(args, token_path, &secret, answer) : status;
-    if (status != CLI_OK) {
-        json_decref(answer);
-        return status;
-    }
-    return tell_product(args, answer);
+    const struct secret_request request = {.file = cli_value(args, C_TOKEN),
+                                           .path = client_path("products", NULL, NULL, NULL),
+                                           .body = json_object()};
+    json_t *answer = NULL;
+    int status = make_create_body(args, request.body);
+    status = status == CLI_OK ? secret_file_make(args, &secret, &request, &answer) : status;
+    json_decref(request.body);
+    return status == CLI_OK ? tell_product(args, answer) : status;
 }
 
 static int run_list(const struct cli_args *args)
@@ -337,26 +328,19 @@ static const struct cli_option token_options[] = {
 
 static int run_enrol_token(const struct cli_args *args)
 {
-    char token_path[512];
-    const char *given = cli_value(args, T_OUT);
     unsigned long days = 0;
-    snprintf(token_path, sizeof token_path, "%s%s", given ? given : args->operand[0],
-             given ? "" : ".enrol-token");
-    json_t *body = json_pack("{s:b}", "replace", cli_given(args, T_REPLACE));
+    const struct secret secret = enrol_secret("token");
+    const struct secret_request request = {
+        .file = cli_value(args, T_OUT),
+        .path = client_path("products", args->operand[0], "enrol-tokens", NULL),
+        .body = json_pack("{s:b}", "replace", cli_given(args, T_REPLACE))};
     json_t *answer = NULL;
     int status = cli_number(args, T_DAYS, 36500, &days);
     if (status == CLI_OK && cli_given(args, T_DAYS)) {
-        json_object_set_new(body, "days", json_integer((json_int_t)days));
+        json_object_set_new(request.body, "days", json_integer((json_int_t)days));
     }
-    status = status == CLI_OK ? secret_file_check(token_path) : status;
-    if (status == CLI_OK) {
-        const struct client_path path =
-            client_path("products", args->operand[0], "enrol-tokens", NULL);
-        status = client_once(args, "POST", &path, body, &answer);
-    }
-    json_decref(body);
-    const struct secret secret = enrol_secret("token");
-    status = status == CLI_OK ? secret_file_save(args, token_path, &secret, answer) : status;
+    status = status == CLI_OK ? secret_file_make(args, &secret, &request, &answer) : status;
+    json_decref(request.body);
     if (status == CLI_OK && args->json) {
         return out_json(answer);
     }

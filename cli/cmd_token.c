@@ -1,6 +1,5 @@
 /* surefoot token: new, list, revoke. */
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,26 +49,22 @@ static void print_token(const json_t *token)
 static int run_new(const struct cli_args *args)
 {
     static const struct secret secret = {
-        "token", "token_file", "API token",
+        "token",
+        "token_file",
+        "API token",
         "whoever has it can act with it: `surefoot login URL --token-file FILE`, or CI's secrets",
-        "surefoot token new ANOTHER-NAME"};
-    char file[PATH_MAX];
-    const char *given = cli_value(args, N_OUT);
-    snprintf(file, sizeof file, "%s%s", given ? given : args->operand[0], given ? "" : ".token");
-    json_t *body = NULL;
+        "surefoot token new ANOTHER-NAME",
+        ".token"};
+    const char *file = cli_value(args, N_OUT);
+    struct secret_request request = {.file = file, .path = client_path("tokens", NULL, NULL, NULL)};
     json_t *answer = NULL;
-    int status = make_body(args, &body);
-    status = status == CLI_OK ? secret_file_check(file) : status;
-    if (status == CLI_OK) {
-        const struct client_path path = client_path("tokens", NULL, NULL, NULL);
-        status = client_once(args, "POST", &path, body, &answer);
-    }
-    json_decref(body);
-    status = status == CLI_OK ? secret_file_save(args, file, &secret, answer) : status;
+    int status = make_body(args, &request.body);
+    status = status == CLI_OK ? secret_file_make(args, &secret, &request, &answer) : status;
+    json_decref(request.body);
     if (status == CLI_OK && args->json) {
         return out_json(answer);
     }
-    if (status == CLI_OK && strcmp(file, "-") != 0) {
+    if (status == CLI_OK && !(file && strcmp(file, "-") == 0)) {
         print_token(answer);
     }
     json_decref(answer);

@@ -12,7 +12,7 @@
 #include "cli/file.h"
 #include "cli/out.h"
 
-int secret_file_check(const char *path)
+static int check(const char *path)
 {
     char folder[PATH_MAX] = ".";
     const char *slash = strrchr(path, '/');
@@ -40,8 +40,8 @@ int secret_file_check(const char *path)
     return status;
 }
 
-int secret_file_save(const struct cli_args *args, const char *path, const struct secret *secret,
-                     json_t *answer)
+static int save(const struct cli_args *args, const char *path, const struct secret *secret,
+                json_t *answer)
 {
     const char *text = json_string_value(json_object_get(answer, secret->field));
     if (!text) {
@@ -66,4 +66,27 @@ int secret_file_save(const struct cli_args *args, const char *path, const struct
     json_object_del(answer, secret->field);
     json_object_set_new(answer, secret->file_field, out_json_path(path));
     return CLI_OK;
+}
+
+int secret_file_make(const struct cli_args *args, const struct secret *secret,
+                     const struct secret_request *request, json_t **answer)
+{
+    char file[PATH_MAX];
+    const char *given = request->file;
+    *answer = NULL;
+    int n = snprintf(file, sizeof file, "%s%s", given ? given : args->operand[0],
+                     given ? "" : secret->suffix);
+    if (n < 0 || (size_t)n >= sizeof file) {
+        return cli_fail(CLI_USAGE, "the name of the file for the %s is too long", secret->what);
+    }
+    int status = check(file);
+    if (status == CLI_OK) {
+        status = client_once(args, "POST", &request->path, request->body, answer);
+    }
+    status = status == CLI_OK ? save(args, file, secret, *answer) : status;
+    if (status != CLI_OK) {
+        json_decref(*answer);
+        *answer = NULL;
+    }
+    return status;
 }

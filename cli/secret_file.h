@@ -4,9 +4,10 @@
 #include <jansson.h>
 
 #include "cli/cli.h"
+#include "cli/client.h"
 
 /* Secrets that the server shows once: each goes to a new file, mode 0600, or to stdout if the file
- * is "-". Both functions return enum cli_exit, after a sentence. */
+ * is "-". */
 
 struct secret {
     const char *field;      /* of the server's answer */
@@ -14,14 +15,20 @@ struct secret {
     const char *what;       /* "API token" */
     const char *use;        /* what to do with it */
     const char *again;      /* the command that makes another, if the file could not be written */
+    const char *suffix;     /* ".token" */
 };
 
-/* To be asked before the secret is made: whether `path` is free, and can be written: it tries. */
-int secret_file_check(const char *path) __attribute__((warn_unused_result));
+struct secret_request {
+    const char *file; /* as given; NULL: the first operand and the secret's suffix */
+    struct client_path path;
+    json_t *body;
+};
 
-/* Takes the secret out of `answer` into the file. With "-" it is printed, or with --json left in
- * `answer`. */
-int secret_file_save(const struct cli_args *args, const char *path, const struct secret *secret,
-                     json_t *answer) __attribute__((warn_unused_result));
+/* Looks whether the file is free and can be written (it tries), has the server make the secret, and
+ * takes it out of *answer into the file. With "-" it is printed, or with --json left in *answer.
+ * Returns enum cli_exit, after a sentence; *answer is the caller's, NULL after a failure. */
+int secret_file_make(const struct cli_args *args, const struct secret *secret,
+                     const struct secret_request *request, json_t **answer)
+    __attribute__((warn_unused_result));
 
 #endif
