@@ -63,6 +63,7 @@ static int add_product(struct store_tx *tx, void *arg)
                               .kind = PRODUCT_SUREFOOT,
                               .chip_id = SF_CHIP_ESP32C3,
                               .slot_size = 65536,
+                              .plain_access = PLAIN_ACCESS_OPEN,
                               .created_at = NOW};
     int err = store_product_add(tx, &product);
     struct hw_class class = {.product_id = product.id, .revision = "A", .created_at = NOW};
@@ -239,10 +240,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     x.body_len = x.route->body == BODY_NONE ? 0 : size;
     answers = 0;
     int go_on = x.body_len <= x.route->max_body && x.route->body != BODY_FILE;
-    if (go_on && (x.route->roles & ROLE_DEVICE) != 0) {
+    if (go_on && (x.route->roles & (ROLE_DEVICE | ROLE_PLAIN)) != 0) { /* they need its data */
         x.header[x.header_count++] =
             (struct pair){"authorization", arena_printf(&arena, "Bearer dev-1.%s", secret)};
         go_on = protocols_authorise(&x, &w.p) == 0;
+        if (!go_on) {
+            (void)sem_wait(&finished);
+        }
     }
     if (go_on) {
         struct timespec until = {.tv_sec = time(NULL) + WAIT_S};
