@@ -156,12 +156,14 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
     static const char name[] = "x-request-id:";
     struct transfer *t = ctx;
     char text[sizeof t->request_id];
-    size_t len = size * count;
+    size_t len = size * count; /* the line has no NUL behind it */
     size_t at = sizeof name - 1;
     if (len > at && strncasecmp(line, name, at) == 0) {
-        at += strspn(line + at, " ");
-        snprintf(text, sizeof text, "%.*s", (int)strcspn(line + at, "\r\n"), line + at);
-        out_clean(text, t->request_id, sizeof t->request_id);
+        size_t n = len - at < sizeof text - 1 ? len - at : sizeof text - 1;
+        memcpy(text, line + at, n);
+        text[n] = '\0';
+        text[strcspn(text, "\r\n")] = '\0';
+        out_clean(text + strspn(text, " "), t->request_id, sizeof t->request_id);
     }
     return len;
 }
