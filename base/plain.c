@@ -37,7 +37,7 @@ static const char *chip_family(const char *chip)
         {"esp32", "ESP32"},      {"esp32s2", "ESP32-S2"},   {"esp32s3", "ESP32-S3"},
         {"esp32c2", "ESP32-C2"}, {"esp32c3", "ESP32-C3"},   {"esp32c5", "ESP32-C5"},
         {"esp32c6", "ESP32-C6"}, {"esp32c61", "ESP32-C61"}, {"esp32h2", "ESP32-H2"},
-        {"esp32p4", "ESP32-P4"},
+        {"esp32p4", "ESP32-P4"}, {"esp8266", "ESP8266"},
     };
     for (size_t i = 0; i < sizeof map / sizeof map[0]; i++) {
         if (strcmp(map[i].chip, chip) == 0) {

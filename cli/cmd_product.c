@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/esp8266.h"
 #include "cli/chips.h"
 #include "cli/cli.h"
 #include "cli/client.h"
@@ -237,7 +238,7 @@ static int make_create_body(const struct cli_args *args, json_t *body)
     const char *chip = cli_value(args, C_CHIP);
     int status = cli_require(args, C_CHIP);
     status = status == CLI_OK ? cli_require(args, C_VENDOR) : status;
-    if (status == CLI_OK && sf_chip_from_name(chip) < 0) {
+    if (status == CLI_OK && chip_any_from_name(chip) < 0) {
         status = cli_fail(CLI_USAGE, "unknown chip '%s'; there are %s", chip, chip_names());
     }
     if (status == CLI_OK && !cli_given(args, P_SLOT_SIZE) && !cli_given(args, P_TABLE)) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/crypto_openssl.h"
+#include "base/esp8266.h"
 #include "base/uuid.h"
 #include "cli/out.h"
 
@@ -33,6 +34,21 @@ static const char *what_else(const uint8_t *data, size_t len)
     return "an app image begins with e9: give the app's own .bin, not a whole flash";
 }
 
+/* For plain products; there is nothing else to say of such an image. */
+static int is_esp8266(const uint8_t *data, size_t len, struct inspect *out)
+{
+    struct sf_diag diag = {0};
+    if (esp8266_image_check(data, len, &diag) != SF_OK) {
+        return 0;
+    }
+    memset(&out->head, 0, sizeof out->head);
+    out->head.header.chip_id = ESP8266_CHIP;
+    out->head_known = 1;
+    out->length = (uint32_t)len;
+    out->err = SF_OK;
+    return 1;
+}
+
 int inspect_image(const uint8_t *data, size_t len, enum inspect_trailing trailing,
                   struct inspect *out)
 {
@@ -51,6 +67,9 @@ int inspect_image(const uint8_t *data, size_t len, enum inspect_trailing trailin
     out->err = sf_image_end(&out->image, &out->diag);
     out->err = fed != SF_OK ? fed : out->err;
     const int is_magic = len > 0 && data[0] == SF_IMAGE_MAGIC;
+    if (out->err != SF_OK && is_esp8266(data, len, out)) {
+        return out->err;
+    }
     if ((out->err == SF_ERR_TRUNCATED || out->err == SF_ERR_MAGIC) && !is_magic) {
         out->diag = (struct sf_diag){0};
         out->err =
@@ -70,7 +89,7 @@ int inspect_image(const uint8_t *data, size_t len, enum inspect_trailing trailin
 struct inspect_name inspect_chip(uint16_t chip_id)
 {
     struct inspect_name n;
-    const char *name = sf_chip_name(chip_id);
+    const char *name = chip_any_name(chip_id);
     if (name) {
         snprintf(n.text, sizeof n.text, "%s", name);
     } else {

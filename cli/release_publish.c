@@ -21,7 +21,7 @@
 #include "cli/manifest_make.h"
 #include "cli/out.h"
 
-enum { P_PRODUCT, P_KEY, P_TARGET, P_NOTES, P_NO_RECORD, P_HW, P_QUIET };
+enum { P_PRODUCT, P_KEY, P_TARGET, P_NOTES, P_NO_RECORD, P_HW, P_VERSION, P_QUIET };
 
 enum { LIST_MAX = 100000 };
 
@@ -32,6 +32,7 @@ const struct cli_option release_publish_options[] = {
     {"notes", "TEXT", "what is new, for people", 0, 0},
     {"allow-no-record", NULL, "publish an image that can never be updated by Surefoot again", 0, 0},
     {"hw-revision", "NAME", "the hardware revision of an image without updater record", 0, 0},
+    {"release-version", "TEXT", "the version of an image that says none (esp8266)", 0, 0},
     {"quiet", NULL, "say nothing on stderr but warnings and errors", 'q', 0},
     {NULL, NULL, NULL, 0, 0},
 };
@@ -60,7 +61,28 @@ struct publish {
 
 /* ---- early refusals ---- */
 
-static int load_image(struct publication *i)
+/* The image's own version, else the one that was given. */
+static int take_version(const struct publish *p, struct publication *i)
+{
+    const char *given = cli_value(p->args, P_VERSION);
+    char *version = i->image.head.desc.version;
+    if (version[0] == '\0' && given) {
+        snprintf(version, sizeof i->image.head.desc.version, "%s", given);
+    }
+    if (version[0] == '\0') {
+        return cli_fail(CLI_REFUSED,
+                        "cannot publish '%s': the image says no version; give it one with "
+                        "--release-version",
+                        i->path);
+    }
+    if (given && strcmp(version, given) != 0) {
+        return cli_fail(CLI_REFUSED, "cannot publish '%s': the image says that it is %s, not %s",
+                        i->path, version, given);
+    }
+    return CLI_OK;
+}
+
+static int load_image(const struct publish *p, struct publication *i)
 {
     int status = file_read(i->path, FILE_IMAGE_MAX, &i->file);
     if (status != CLI_OK) {
@@ -71,7 +93,7 @@ static int load_image(struct publication *i)
                         i->path, out_reason(i->image.err, &i->image.diag).text);
     }
     hex_encode(i->image.digest, SF_SHA256_SIZE, i->sha256);
-    return CLI_OK;
+    return take_version(p, i);
 }
 
 static int check_key(const struct publish *p)
@@ -283,7 +305,7 @@ static int check_against_releases(struct publish *p)
 
 static int check_image(struct publish *p, struct publication *i)
 {
-    int status = load_image(i);
+    int status = load_image(p, i);
     status = status == CLI_OK ? check_place(p, i) : status;
     status = status == CLI_OK ? find_class(p, i) : status;
     if (status != CLI_OK || p->is_plain) {

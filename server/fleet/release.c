@@ -1,6 +1,8 @@
 /* What may be published, and the order of versions. */
 #include "server/fleet/release.h"
 
+#include "base/esp8266.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +21,7 @@ const char *product_kind_str(uint32_t kind)
 
 static const char *chip_str(uint32_t chip_id)
 {
-    const char *name = chip_id <= UINT16_MAX ? sf_chip_name((uint16_t)chip_id) : NULL;
+    const char *name = chip_any_name(chip_id);
     return name != NULL ? name : "an unknown chip";
 }
 

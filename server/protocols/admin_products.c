@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/esp8266.h"
 #include "base/p256.h"
 #include "base/plain_template.h"
 #include "base/uuid.h"
@@ -45,13 +46,13 @@ static json_t *product_json(struct exchange *x, struct store_reader *r, const st
 {
     return json_pack(
         "{s:s, s:s, s:s?, s:o, s:I, s:I, s:o, s:o, s:s, s:o, s:s, s:o, s:o}", "name", row->name,
-        "kind", product_kind_str(row->kind), "chip", sf_chip_name((uint16_t)row->chip_id),
-        "vendor_uuid", json_uuid(row->vendor_uuid), "slot_size", (json_int_t)row->slot_size,
-        "checkin_interval_s", (json_int_t)row->checkin_interval_s, "release_key",
-        key_json(x->arena, row->release_key), "target", json_version(r, row->target_release),
-        "plain_access", plain_access_str(row->plain_access), "stable",
-        json_version(r, row->stable_release), "version_template", row->version_template, "created",
-        json_time(row->created_at), "hw_revisions", classes_json(r, row->id));
+        "kind", product_kind_str(row->kind), "chip", chip_any_name(row->chip_id), "vendor_uuid",
+        json_uuid(row->vendor_uuid), "slot_size", (json_int_t)row->slot_size, "checkin_interval_s",
+        (json_int_t)row->checkin_interval_s, "release_key", key_json(x->arena, row->release_key),
+        "target", json_version(r, row->target_release), "plain_access",
+        plain_access_str(row->plain_access), "stable", json_version(r, row->stable_release),
+        "version_template", row->version_template, "created", json_time(row->created_at),
+        "hw_revisions", classes_json(r, row->id));
 }
 
 /* After a change: the product as it is now. */
@@ -206,7 +207,10 @@ static void read_kind_and_chip(struct request *r, struct product *row)
         request_refuse(r, "bad_field", "field 'kind' must be surefoot or plain");
     }
     row->plain_access = row->kind == PRODUCT_PLAIN ? PLAIN_ACCESS_TOKEN : PLAIN_ACCESS_NONE;
-    int chip_id = chip == NULL ? -1 : sf_chip_from_name(chip);
+    int chip_id = chip == NULL ? -1 : chip_any_from_name(chip);
+    if (chip_id == ESP8266_CHIP && row->kind != PRODUCT_PLAIN) {
+        request_refuse(r, "bad_field", "field 'chip': only products of kind plain can be esp8266");
+    }
     if (chip_id < 0) {
         request_refuse(r, "bad_field",
                        "field 'chip' is not an ESP32 chip: write esp32, esp32s2, "
@@ -323,7 +327,7 @@ void handle_product_create(struct exchange *x, void *ctx)
     c->run = create_product;
     c->answer = answer_created;
     change_detail(c, json_pack("{s:s, s:s?, s:I, s:o}", "kind", product_kind_str(job->row.kind),
-                               "chip", sf_chip_name((uint16_t)job->row.chip_id), "slot_size",
+                               "chip", chip_any_name(job->row.chip_id), "slot_size",
                                (json_int_t)job->row.slot_size, "release_key",
                                key_json(x->arena, job->row.release_key)));
     change_submit(c);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/esp8266.h"
 #include "base/hex.h"
 #include "server/protocols/common.h"
 #include "server/protocols/handlers.h"
@@ -65,7 +66,7 @@ static json_t *artifact_json(const struct artifact *a)
 {
     char hex[2 * SF_SHA256_SIZE + 1];
     hex_encode(a->digest, SF_SHA256_SIZE, hex);
-    const char *chip = sf_chip_name((uint16_t)a->chip_id);
+    const char *chip = chip_any_name(a->chip_id);
     return json_pack("{s:s, s:I, s:s?, s:s, s:s, s:I, s:b, s:o, s:s, s:I}", "sha256", hex, "size",
                      (json_int_t)a->size, "chip", chip, "version", a->version, "project",
                      a->project, "secure_version", (json_int_t)a->secure_version, "has_record",

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/esp8266.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/plain_template.h"
@@ -427,7 +428,7 @@ static void fill_address(const struct plain_call *c, struct texts *t, struct pla
 
 static void fill_facts(const struct plain_call *c, struct texts *t, struct plain_release *f)
 {
-    const char *chip = sf_chip_name((uint16_t)c->login->product.chip_id);
+    const char *chip = chip_any_name(c->login->product.chip_id);
     hex_encode(c->stable.digest, DIGEST_SIZE, t->sha256);
     hex_encode(c->stable.md5, SF_MD5_SIZE, t->md5);
     fill_address(c, t, f);

@@ -2,8 +2,11 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/esp8266.h"
 
 enum { READ_SIZE = 32768 };
 
@@ -77,6 +80,22 @@ static int inspect(int fd, const struct sf_crypto *crypto, struct inspection *i,
     return err == SF_OK ? sf_image_file_length(&i->parser, &length, diag) : err;
 }
 
+/* An image for plain products; 1 if it is one. */
+static int inspect_esp8266(int fd, struct release_image *out)
+{
+    struct sf_diag diag = {0};
+    uint8_t *data = malloc(ESP8266_IMAGE_MAX + 1);
+    const ssize_t len = data != NULL ? pread(fd, data, ESP8266_IMAGE_MAX + 1, 0) : -1;
+    int is = len > 0 && esp8266_image_check(data, (size_t)len, &diag) == SF_OK &&
+             EVP_Digest(data, (size_t)len, out->md5, NULL, EVP_md5(), NULL) == 1;
+    free(data);
+    if (is) {
+        out->head = (struct sf_image_head){.header = {.chip_id = ESP8266_CHIP}};
+        out->length = (uint32_t)len;
+    }
+    return is;
+}
+
 int upload_inspect(int fd, const struct sf_crypto *crypto, struct release_image *out,
                    struct refusal *why)
 {
@@ -87,6 +106,9 @@ int upload_inspect(int fd, const struct sf_crypto *crypto, struct release_image 
         err = SF_ERR_CRYPTO;
     }
     EVP_MD_CTX_free(i.md5);
+    if (err != SF_OK && inspect_esp8266(fd, out)) {
+        return 0;
+    }
     if (err != SF_OK) {
         return refuse_image(why, err, &diag);
     }

@@ -2,3 +2,4 @@ foreach(module arena exchange limit log disk manual plain plain_template siphash
   sf_test(base_${module}_test SOURCES ${module}_test.c LIBS sf_base)
 endforeach()
 sf_test(base_tls_test SOURCES tls_test.c LIBS sf_base)
+sf_test(base_esp8266_test SOURCES esp8266_test.c LIBS sf_test_support sf_base)

@@ -14,6 +14,7 @@
 #include "base/uuid.h"
 #include "tests/cli/run.h"
 #include "tests/cli/served.h"
+#include "tests/support/esp8266_image.h"
 #include "tests/support/esp_flash.h"
 #include "tests/support/esp_image.h"
 #include "tests/support/vectors.h"
@@ -323,6 +324,35 @@ static void a_plain_product_takes_plain_images_without_a_key(void **state)
                1, "with another image");
 }
 
+/* It says no version itself. */
+static void an_esp8266_is_published_by_the_version_that_is_given(void **state)
+{
+    (void)state;
+    uint8_t image[8192];
+    const char *path = run_path("esp8266.bin");
+    run_write(path, image, esp8266_image_build(1000, image, sizeof image));
+    run_expect(run_surefoot("product", "create", "plug", "--chip", "esp8266", "--vendor",
+                            "example.com", "--slot-size", "0x80000", NULL),
+               1, "plain");
+    run_expect(run_surefoot("product", "create", "plug", "--kind", "plain", "--chip", "esp8266",
+                            "--vendor", "example.com", "--slot-size", "0x80000", "--enrol-token",
+                            run_path("plug.token"), NULL),
+               0, "plug.token");
+    run_expect(run_surefoot("release", "publish", path, "-p", "plug", NULL), 1,
+               "--release-version");
+    run_expect(
+        run_surefoot("release", "publish", path, "-p", "fan", "--release-version", "1.0.0", NULL),
+        1, "image is for esp8266");
+    run_expect(
+        run_surefoot("release", "publish", path, "-p", "plug", "--release-version", "1.0.0", NULL),
+        0, NULL);
+    run_expect(run_surefoot("plain", "stable", "plug", "1.0.0", NULL), 0, NULL);
+    json_t *product = run_json(run_surefoot("product", "show", "plug", "--json", NULL));
+    assert_string_equal(vectors_text(product, "chip"), "esp8266");
+    assert_string_equal(vectors_text(product, "stable"), "1.0.0");
+    json_decref(product);
+}
+
 static void devices_are_listed_and_unknown_ones_told(void **state)
 {
     (void)state;
@@ -406,6 +436,7 @@ int main(void)
         cmocka_unit_test(a_lower_secure_version_is_refused),
         cmocka_unit_test(an_image_without_record_goes_out_only_when_one_insists),
         cmocka_unit_test(a_plain_product_takes_plain_images_without_a_key),
+        cmocka_unit_test(an_esp8266_is_published_by_the_version_that_is_given),
         cmocka_unit_test(devices_are_listed_and_unknown_ones_told),
         cmocka_unit_test(the_fleet_is_frozen_shown_and_let_go_on),
         cmocka_unit_test(a_refusal_can_be_found_in_the_server_s_log),
