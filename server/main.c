@@ -127,9 +127,25 @@ static int load_status_key(struct server *s, struct p256_key *key)
     return p256_key_save_public(key, path);
 }
 
+/* Devices trust one status key: another in its place would be refused by each of them, unseen. */
+static int check_status_key(struct server *s)
+{
+    if (datadir_has(&s->data, "status-key.pem") || !datadir_has(&s->data, "status-key.pub.pem")) {
+        return EXIT_STOPPED;
+    }
+    return fail(s, EXIT_DATA,
+                "status-key.pem is gone from the data folder '%s', and devices trust no other key:"
+                " restore it from a backup; if there is none, remove status-key.pub.pem too, and"
+                " the next start makes a key that no device trusts yet",
+                s->options->data);
+}
+
 static int open_signers(struct server *s)
 {
     struct p256_key key = {0};
+    if (check_status_key(s) != EXIT_STOPPED) {
+        return EXIT_DATA;
+    }
     int err = load_status_key(s, &key);
     for (unsigned i = 0; i < s->options->loops && err == SF_OK; i++) {
         err = p256_signer_init(&s->signer[i], &key);

@@ -62,6 +62,27 @@ static void explains_a_bad_configuration(void **state)
     daemon_release(&d);
 }
 
+/* A new key in its place would sign statuses that every device refuses. */
+static void makes_no_status_key_in_place_of_a_lost_one(void **state)
+{
+    (void)state;
+    struct daemon d;
+    char path[DAEMON_PATH + 32];
+    daemon_init(&d);
+    daemon_start(&d);
+    assert_int_equal(daemon_stop(&d), EXIT_STOPPED);
+    (void)snprintf(path, sizeof(path), "%s/status-key.pem", d.dir);
+    assert_int_equal(unlink(path), 0);
+    expect_end((const char *const[]){program, "--data", d.dir, "--listen", "127.0.0.1:0", NULL},
+               EXIT_DATA, "status-key.pem is gone from the data folder");
+    assert_int_not_equal(access(path, F_OK), 0);
+    (void)snprintf(path, sizeof(path), "%s/status-key.pub.pem", d.dir);
+    assert_int_equal(unlink(path), 0);
+    daemon_start(&d);
+    assert_int_equal(access(path, F_OK), 0);
+    daemon_release(&d);
+}
+
 static void explains_a_port_in_use(void **state)
 {
     (void)state;
@@ -310,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(explains_bad_usage),
         cmocka_unit_test(explains_a_bad_configuration),
+        cmocka_unit_test(makes_no_status_key_in_place_of_a_lost_one),
         cmocka_unit_test(explains_a_port_in_use),
         cmocka_unit_test(explains_a_data_folder_in_use),
         cmocka_unit_test(explains_a_data_folder_that_cannot_be_used),
