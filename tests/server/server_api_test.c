@@ -118,6 +118,9 @@ static void refuses_bad_products_with_a_sentence(void **state)
          400, "must be a domain"},
         {"{\"name\":\"x\",\"vendor_domain\":\"a.example\",\"chip\":\"esp8266\",\"slot_size\":"
          "65536}",
+         400, "only products of kind plain"},
+        {"{\"name\":\"x\",\"vendor_domain\":\"a.example\",\"chip\":\"z80\",\"slot_size\":"
+         "65536}",
          400, "not an ESP32 chip"},
         {"{\"name\":\"x\",\"vendor_domain\":\"a.example\",\"chip\":\"esp32\"}", 400,
          "'slot_size' is missing"},
