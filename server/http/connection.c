@@ -146,15 +146,15 @@ static uint64_t drained(const struct connection *c)
 
 /* ---- the end ---- */
 
-/* Takes what waits in the socket, mostly the client's close_notify; 1 if there is more than that.
- */
-static int input_left(struct connection *c)
+/* 1 if more waits in the socket than the client's close_notify. `flags`: MSG_PEEK leaves it there,
+ * for TLS to decrypt; 0 takes it, before the socket is closed. */
+static int input_left(struct connection *c, int flags)
 {
     uint8_t dropped[DROP_BYTES];
     if (evbuffer_get_length(bufferevent_get_input(c->bev)) > 0) {
         return 1;
     }
-    return recv(bufferevent_getfd(c->bev), dropped, sizeof(dropped), MSG_DONTWAIT) ==
+    return recv(bufferevent_getfd(c->bev), dropped, sizeof(dropped), MSG_DONTWAIT | flags) ==
            (ssize_t)sizeof(dropped);
 }
 
@@ -171,7 +171,9 @@ static void say_goodbye(struct connection *c)
 static enum step wind_up(struct connection *c)
 {
     say_goodbye(c);
-    if (c->eof || (!input_left(c) && (c->call == NULL || c->call->request.complete))) {
+    const int complete = c->call == NULL || c->call->request.complete;
+    if (c->eof || (complete && !input_left(c, MSG_PEEK))) {
+        (void)input_left(c, 0);
         connection_free(c);
         return STEP_GONE;
     }
