@@ -1,11 +1,12 @@
-/* surefoot server: backups of surefootd's data folder, on the server's machine and by its owner.
- * Not over the network: a backup holds the status key and the CA's key, and no API token should be
- * able to fetch those. */
+/* surefoot server: how it is, over the network; and backups of surefootd's data folder, on the
+ * server's machine and by its owner. Those do not go over the network: a backup holds the status
+ * key and the CA's key, and no API token should be able to fetch those. */
 
 #include <stdio.h>
 
 #include "base/progress.h"
 #include "cli/cli.h"
+#include "cli/client.h"
 #include "cli/out.h"
 #include "server/backup/backup.h"
 
@@ -181,6 +182,43 @@ static int run_restore(const struct cli_args *args)
     return CLI_OK;
 }
 
+/* ---- status ---- */
+
+static const struct out_column status_columns[] = {
+    {"Version", "version", OUT_PLAIN},
+    {"Started", "started", OUT_AGE},
+    {"Frozen", "frozen", OUT_PLAIN},
+    {"Certificate until", "certificate_expires", OUT_TIME},
+    {"Images", "space.artifact_bytes", OUT_BYTES},
+    {"Quota", "space.quota_bytes", OUT_BYTES},
+    {"Database", "space.database_bytes", OUT_BYTES},
+    {"Free on the disk", "space.free_bytes", OUT_BYTES},
+    {"Reserved of that", "space.reserve_bytes", OUT_BYTES},
+    {"Check-in, seconds", "checkin_interval_s", OUT_PLAIN},
+    {"History, days", "keep_days.history", OUT_PLAIN},
+    {"Audit log, days", "keep_days.audit", OUT_PLAIN},
+    {"Deployments, days", "keep_days.deployments", OUT_PLAIN},
+    {"Revoked devices, days", "keep_days.revoked_devices", OUT_PLAIN},
+    {"Uptime, days", "keep_days.uptime", OUT_PLAIN},
+    {"Unused uploads, days", "keep_days.uploads", OUT_PLAIN},
+    {NULL, NULL, OUT_PLAIN},
+};
+
+static int run_status(const struct cli_args *args)
+{
+    json_t *answer = NULL;
+    const struct client_path path = client_path("server", NULL, NULL, NULL);
+    int status = client_once(args, "GET", &path, NULL, &answer);
+    if (status == CLI_OK && args->json) {
+        return out_json(answer);
+    }
+    if (status == CLI_OK) {
+        out_record(stdout, answer, status_columns, out_now_s());
+    }
+    json_decref(answer);
+    return status;
+}
+
 const struct cli_command cmd_server[] = {
     {.name = "backup",
      .operands = "DEST",
@@ -230,5 +268,15 @@ const struct cli_command cmd_server[] = {
      .operand_max = 1,
      .place = CLI_OFFLINE,
      .run = run_restore},
+    {.name = "status",
+     .operands = "",
+     .summary = "say how the server is: version, space, certificate, retention",
+     .details = "Over the network, with any token. Days of retention: 0 is for ever.\n",
+     .examples = "  surefoot server status\n"
+                 "  surefoot server status --json\n",
+     .operand_min = 0,
+     .operand_max = 0,
+     .place = CLI_ONLINE,
+     .run = run_status},
     {.name = NULL},
 };

@@ -16,7 +16,7 @@ const struct cli_group cli_groups[] = {
     {"image", "look at, check and make app images", cmd_image, files},
     {"flash", "look at flash dumps and say what would boot", cmd_flash, files},
     {"manifest", "sign, check and show manifests", cmd_manifest, files},
-    {"server", "back up, check and restore surefootd's data", cmd_server, server},
+    {"server", "look at surefootd; back up, check and restore its data", cmd_server, server},
     {"login", "say which server to talk to, and as whom", cmd_login, server},
     {"token", "make, list and revoke API tokens", cmd_token, server},
     {"product", "create products and set what their devices should run", cmd_product, fleet},

@@ -141,6 +141,8 @@ static void cell(const json_t *row, const struct out_column *column, int64_t now
         age_text(json_integer_value(v), now_s, out);
     } else if (json_is_integer(v) && column->style == OUT_TIME) {
         time_text(json_integer_value(v), out);
+    } else if (json_is_integer(v) && column->style == OUT_BYTES) {
+        snprintf(out, CELL_MAX, "%s", out_size((uint64_t)json_integer_value(v)).text);
     } else if (json_is_integer(v)) {
         snprintf(out, CELL_MAX, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
     } else if (json_is_array(v)) {

@@ -40,7 +40,8 @@ struct out_size out_size(uint64_t size_bytes);
 struct out_column {
     const char *title;
     const char *key;
-    enum { OUT_PLAIN, OUT_AGE, OUT_TIME } style; /* Unix seconds as "5 min ago", as UTC */
+    /* Unix seconds as "5 min ago", as UTC; bytes as "1.5 MiB" */
+    enum { OUT_PLAIN, OUT_AGE, OUT_TIME, OUT_BYTES } style;
 };
 void out_table(FILE *to, const json_t *rows, const struct out_column *columns, int64_t now_s);
 

@@ -52,6 +52,7 @@ struct server {
     struct http_server *http;
     struct scheduler *scheduler;
     char listen[LISTEN_SIZE];
+    char database[PATH_MAX];
     char error[ERROR_SIZE]; /* a sentence, when a step fails */
 };
 
@@ -179,12 +180,15 @@ static int open_artifacts(struct server *s)
 }
 
 /* What SIGHUP may change. */
-static void set_live(struct live *live, const struct options *o)
+static void set_live(struct protocols *p, const struct options *o)
 {
+    struct live *live = &p->live;
 #define X(name, help) atomic_store(&live->keep_##name##_days, o->keep_##name##_days);
     KEEP_MAP(X)
 #undef X
     atomic_store(&live->checkin_interval_s, o->checkin_interval_s);
+    atomic_store(&p->room.quota_bytes, o->quota_bytes);
+    atomic_store(&p->room.reserve_bytes, o->reserve_bytes);
     log_set_level((enum log_level)o->log_level);
     log_set_format((enum log_format)o->log_format);
 }
@@ -200,7 +204,12 @@ static void fill_protocols(struct server *s)
     p->stats = &s->stats;
     p->version = SUREFOOT_VERSION;
     p->now = clock_unix_s;
-    set_live(&p->live, s->options);
+    p->started_at = clock_unix_s();
+    p->database = datadir_path(&s->data, "surefoot.db", s->database, sizeof(s->database)) == 0
+                      ? s->database
+                      : NULL;
+    p->room.artifacts = s->artifacts;
+    set_live(p, s->options);
     limits_init(&p->limits, &(struct protocols_limits){0});
     stats_init(&s->stats);
 }
@@ -260,6 +269,7 @@ static int open_http(struct server *s)
         .hosts = o->host,
         .host_count = o->host_count,
         .spool_dir = artifacts_tmp_dir(s->artifacts),
+        .spool_refuse = protocols_refuse_upload,
         .routes = protocols_routes(&config.route_count),
         .ctx = &s->protocols,
         .authorise = protocols_authorise,
@@ -380,7 +390,7 @@ static void reload_settings(struct server *s)
     for (; name != NULL; name = options_needs_restart(s->options, next, &index)) {
         log_warn("this setting changed and needs a restart", LOG_TEXT("setting", name));
     }
-    set_live(&s->protocols.live, next);
+    set_live(&s->protocols, next);
     http_set_access_log(s->http, next->access_log != 0);
     s->drain_s = next->drain_s;
     log_info("settings reloaded", LOG_TEXT("file", next->config));

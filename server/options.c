@@ -91,6 +91,39 @@ static int take_number(const struct given *g, int counts)
     return 0;
 }
 
+/* Bytes, or with K, M, G or T behind the number its multiples of 1024; -1. */
+static int64_t size_of(const char *text)
+{
+    static const char units[] = "KMGT";
+    char digits[16];
+    const size_t len = strlen(text);
+    const char *unit = len > 0 ? strchr(units, text[len - 1]) : NULL;
+    const size_t count = unit != NULL ? len - 1 : len;
+    if (count >= sizeof(digits)) {
+        return -1;
+    }
+    memcpy(digits, text, count);
+    digits[count] = '\0';
+    const int64_t value = number(digits);
+    const int shift = unit != NULL ? 10 * (int)(unit - units + 1) : 0;
+    return value < 0 || value > (INT64_MAX >> 1 >> shift) ? -1 : value << shift;
+}
+
+static int take_size(const struct given *g, int counts)
+{
+    const int64_t value = size_of(g->text);
+    if (value < 0) {
+        return fail(g->o,
+                    "%s '%.100s' is not a size: write bytes, or a number with K, M, G or T behind "
+                    "it, like 20G",
+                    g->label, g->text);
+    }
+    if (counts) {
+        *(uint64_t *)(void *)((char *)g->o + g->row->offset) = (uint64_t)value;
+    }
+    return 0;
+}
+
 static int take_choice(const struct given *g, int counts)
 {
     char list[128] = "";
@@ -271,6 +304,13 @@ static const struct row table[] = {
      take_number, FIELD(address_per_s), 1, 1000000, NULL},
     {{"address-burst", "N", "2000", NULL, "new connections at once, of one address", 0, 0},
      take_number, FIELD(address_burst), 1, 1000000, NULL},
+    {{"quota", "SIZE", "0", NULL,
+      "what stored images may take, like 20G; 0 = all there is", 1, 0},
+     take_size, FIELD(quota_bytes), 0, 0, NULL},
+    {{"reserve", "SIZE", "64M", NULL,
+      "free space that no upload may take, for the database; at most a\n"
+      "tenth of the file system counts", 1, 0},
+     take_size, FIELD(reserve_bytes), 0, 0, NULL},
     KEEP("keep-history", keep_history_days, 0, "400", "history of devices; 0 = for ever"),
     KEEP("keep-audit", keep_audit_days, 0, "1100", "audit log; 0 = for ever"),
     KEEP("keep-deployments", keep_deployments_days, 0, "400",

@@ -79,6 +79,8 @@ struct options {
     unsigned address_per_s;
     unsigned address_burst;
     unsigned checkin_interval_s;
+    uint64_t quota_bytes;       /* 0 = none */
+    uint64_t reserve_bytes;     /* for the database */
     unsigned keep_history_days; /* 0 = for ever, like the others */
     unsigned keep_audit_days;
     unsigned keep_deployments_days;

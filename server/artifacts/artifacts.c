@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <openssl/evp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,14 +16,16 @@
 #include "base/hex.h"
 #include "formats/err.h"
 
-/* See artifacts.h for the layout and its invariants. Nothing is cached: the folder is the state,
- * and rename() is what makes concurrent puts of one digest harmless. */
+/* See artifacts.h for the layout and its invariants. Nothing is cached but the sum of the sizes:
+ * the folder is the state, and rename() is what makes concurrent puts of one digest harmless. Two
+ * puts of one digest at once may both count it; the next start counts anew. */
 
 enum { FOLDER_NAME_LEN = 2, VERIFY_CHUNK = 64 * 1024, DIR_MAX = PATH_MAX - 80 };
 
 struct artifacts {
     char dir[DIR_MAX];
     char tmp[DIR_MAX + 8];
+    atomic_int_least64_t used;
 };
 
 int artifact_digest_decode(const char *hex, uint8_t sha256[ARTIFACT_DIGEST_SIZE])
@@ -74,6 +77,19 @@ static void empty_tmp(const char *path)
     (void)closedir(dir);
 }
 
+static int add_size(const struct artifact_file *file, void *ctx)
+{
+    atomic_int_least64_t *sum = ctx;
+    (void)atomic_fetch_add(sum, (int64_t)file->len);
+    return 0;
+}
+
+uint64_t artifacts_used(const struct artifacts *a)
+{
+    const int64_t used = atomic_load(&a->used);
+    return used > 0 ? (uint64_t)used : 0;
+}
+
 int artifacts_open(struct artifacts **out, const char *dir, char error[ARTIFACTS_ERROR_MAX])
 {
     if (strlen(dir) >= DIR_MAX) {
@@ -97,6 +113,9 @@ int artifacts_open(struct artifacts **out, const char *dir, char error[ARTIFACTS
     if (err == SF_OK) {
         empty_tmp(a->tmp);
         err = disk_sync_folder(a->dir);
+    }
+    if (err == SF_OK) {
+        err = artifacts_list(a, add_size, &a->used);
     }
     if (err < 0) {
         (void)snprintf(error, ARTIFACTS_ERROR_MAX,
@@ -133,14 +152,18 @@ static int seal(const char *path)
     return err;
 }
 
-static int move_in(const char *path, const struct artifact_path *to)
+static int move_in(struct artifacts *a, const char *path, const struct artifact_path *to)
 {
-    int err = seal(path);
+    struct stat st = {.st_size = 0};
+    int err = stat(path, &st) == 0 ? seal(path) : disk_error(errno);
     if (err == SF_OK) {
         err = make_folder(to->folder);
     }
     if (err == SF_OK && rename(path, to->file) != 0) {
         err = disk_error(errno);
+    }
+    if (err == SF_OK) {
+        (void)atomic_fetch_add(&a->used, (int64_t)st.st_size);
     }
     return err;
 }
@@ -157,7 +180,7 @@ int artifacts_put(struct artifacts *a, const char *path, const uint8_t sha256[AR
         (void)utimensat(AT_FDCWD, to.file, NULL, 0);
         err = unlink(path) == 0 ? SF_OK : disk_error(errno);
     } else {
-        err = move_in(path, &to);
+        err = move_in(a, path, &to);
     }
     if (err == SF_OK) {
         err = disk_sync_folder(to.folder);
@@ -237,7 +260,12 @@ int artifacts_remove(struct artifacts *a, const uint8_t sha256[ARTIFACT_DIGEST_S
 {
     struct artifact_path path = {0};
     path_of(a, sha256, &path);
-    return unlink(path.file) == 0 ? SF_OK : disk_error(errno);
+    struct stat st = {.st_size = 0};
+    if (stat(path.file, &st) != 0 || unlink(path.file) != 0) {
+        return disk_error(errno);
+    }
+    (void)atomic_fetch_sub(&a->used, (int64_t)st.st_size);
+    return SF_OK;
 }
 
 struct listing {

@@ -23,6 +23,9 @@ int artifacts_open(struct artifacts **out, const char *dir, char error[ARTIFACTS
     __attribute__((warn_unused_result));
 void artifacts_close(struct artifacts *a);
 
+/* Bytes of all that is stored. */
+uint64_t artifacts_used(const struct artifacts *a);
+
 /* DIR/tmp, where files for put() are to be made; lives as long as `a`. */
 const char *artifacts_tmp_dir(const struct artifacts *a);
 

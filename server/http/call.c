@@ -14,7 +14,7 @@
 
 /* One exchange: from its head to finish(). */
 
-enum { BODY_FIRST_BYTES = 1024 };
+enum { BODY_FIRST_BYTES = 1024, SPOOL_CHECK_BYTES = 1 << 20 };
 
 /* On the worker's thread. */
 static void answered(void *arg)
@@ -213,6 +213,14 @@ static int disk_refusal(struct call *call, int err)
     return refuse_body(call, 500, "the server could not store the body");
 }
 
+static const char *refuse_spool(struct call *call, uint64_t written, uint64_t more)
+{
+    const struct http_config *config = &call->worker->server->config;
+    return config->spool_refuse != NULL
+               ? config->spool_refuse(config->ctx, &call->arena, written, more)
+               : NULL;
+}
+
 static int take_body(void *ctx, const uint8_t *data, size_t len)
 {
     struct call *call = ctx;
@@ -228,6 +236,12 @@ static int take_body(void *ctx, const uint8_t *data, size_t len)
     }
     if (route->body == BODY_MEMORY) {
         return take_memory(call, data, len);
+    }
+    if (((before + len) ^ before) >= SPOOL_CHECK_BYTES) {
+        const char *why = refuse_spool(call, before + len, 0);
+        if (why != NULL) {
+            return refuse_body(call, 507, why);
+        }
     }
     const int err = spool_write(&call->spool, data, len);
     return err < 0 ? disk_refusal(call, err) : 0;
@@ -280,6 +294,10 @@ static int open_spool(struct call *call, const char **why)
     const char *dir = call->worker->server->config.spool_dir;
     if (call->x.route->body != BODY_FILE) {
         return 0;
+    }
+    *why = refuse_spool(call, 0, call->request.content_length);
+    if (*why != NULL) {
+        return 507;
     }
     const int err = dir != NULL ? spool_open(&call->spool, dir) : SF_ERR_STATE;
     if (err < 0) {

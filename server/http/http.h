@@ -52,6 +52,9 @@ struct http_config {
     const char *const *hosts; /* names allowed in an absolute-form target; NULL = none */
     unsigned host_count;
     const char *spool_dir; /* for BODY_FILE; on the file system of the artifacts */
+    /* Before a BODY_FILE body and each MiB of it: `written` bytes are there, `more` are announced
+     * (0 = not). NULL = go on, else 507 with the sentence, in the arena or static. */
+    const char *(*spool_refuse)(void *ctx, struct arena *arena, uint64_t written, uint64_t more);
     const struct route *routes;
     unsigned route_count;          /* up to STATS_ROUTE_MAX */
     void *ctx;                     /* for handlers and the hook */

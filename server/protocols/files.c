@@ -6,6 +6,7 @@
 
 #include "base/esp8266.h"
 #include "base/hex.h"
+#include "base/log.h"
 #include "server/protocols/common.h"
 #include "server/protocols/handlers.h"
 #include "server/protocols/text.h"
@@ -165,6 +166,18 @@ static int take_upload(struct exchange *x, const struct protocols *p, struct rel
                       sf_err_str(err));
     }
     return err == SF_OK ? 0 : -1;
+}
+
+const char *protocols_refuse_upload(void *ctx, struct arena *arena, uint64_t written, uint64_t more)
+{
+    const struct protocols *p = ctx;
+    char why[ROOM_WHY_MAX];
+    if (room_check(&p->room, written, more, why) == SF_OK) {
+        return NULL;
+    }
+    log_warn("upload refused", LOG_TEXT("why", why));
+    const char *copy = arena_strdup(arena, why);
+    return copy != NULL ? copy : "the server has no room for this image";
 }
 
 void handle_artifact_put(struct exchange *x, void *ctx)

@@ -18,7 +18,8 @@
                             X(plain_manifest) X(plain_md5) /* admin_plain.c */ X(product_stable)  \
                                 X(plain_token_list) X(plain_token_create)                         \
                                     X(plain_token_revoke) /* admin_freeze.c */ X(freeze_show)     \
-                                        X(freeze_put) /* admin_audit.c */ X(audit_list)
+                                        X(freeze_put) /* admin_audit.c */ X(                      \
+                                            audit_list) /* admin_server.c */ X(server_show)
 
 #define X(name) void handle_##name(struct exchange *x, void *ctx);
 HANDLERS_MAP(X)

@@ -190,6 +190,18 @@ static void put_live(struct page_text *t, struct live *live)
             atomic_load(&live->reload_failures));
 }
 
+static void put_space(struct page_text *t, const struct room *room)
+{
+    struct room_state s;
+    room_state(room, &s);
+    put_one(t, "artifact_bytes", "gauge", "bytes of stored images", (int64_t)s.used_bytes);
+    put_one(t, "quota_bytes", "gauge", "what they may take; 0 = no quota", (int64_t)s.quota_bytes);
+    put_one(t, "disk_free_bytes", "gauge", "free on the data folder's file system",
+            (int64_t)s.free_bytes);
+    put_one(t, "disk_reserve_bytes", "gauge", "of these, what no upload may take",
+            (int64_t)s.reserve_bytes);
+}
+
 void handle_metrics(struct exchange *x, void *ctx)
 {
     struct protocols *p = ctx;
@@ -214,6 +226,7 @@ void handle_metrics(struct exchange *x, void *ctx)
             "reports of plain devices that found no place in the inventory",
             atomic_load(&p->plain_unrecorded));
     put_live(&t, &p->live);
+    put_space(&t, &p->room);
     put_fleet(&t, &counts);
     put_store(&t, p->store);
     put_http(&t, p->stats);

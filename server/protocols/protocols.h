@@ -7,6 +7,7 @@
 #include "base/stats.h"
 #include "formats/cose.h"
 #include "server/artifacts/artifacts.h"
+#include "server/artifacts/room.h"
 #include "server/protocols/limits.h"
 #include "server/protocols/live.h"
 #include "server/store/store.h"
@@ -35,6 +36,9 @@ struct protocols {
     struct stats *stats;
     const char *version;         /* of surefootd */
     int64_t (*now)(void);        /* Unix seconds */
+    int64_t started_at;          /* Unix seconds */
+    const char *database;        /* its file, or NULL: it is in memory */
+    struct room room;            /* for images */
     atomic_int draining;         /* set before the server drains: /readyz says so */
     _Atomic int64_t ready_until; /* so long the last probe of /readyz counts, Unix seconds */
     struct limits limits;
@@ -44,6 +48,10 @@ struct protocols {
 
 /* Every route, for http_config. Static. */
 const struct route *protocols_routes(unsigned *count);
+
+/* For http_config.spool_refuse; ctx is struct protocols. */
+const char *protocols_refuse_upload(void *ctx, struct arena *arena, uint64_t written,
+                                    uint64_t more);
 
 /* NULL, or a sentence about the first route that does not name exactly one role: no such table is
  * served, and no program with one is built. A scope holds the roles of smaller ones, so the least

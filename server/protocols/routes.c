@@ -42,6 +42,8 @@ static const struct route routes[] = {
      "200 while the database can be written and the server is not draining, else 503"},
     {METHOD_GET, "/metrics", ROLE_VIEWER, BODY_NONE, 0, NULL, handle_metrics,
      "Counters and gauges in Prometheus' text format"},
+    {METHOD_GET, "/api/v1/server", ROLE_VIEWER, BODY_NONE, 0, NULL, handle_server_show,
+     "Version, start, certificate's end, space, quota, what is kept how many days (0 = for ever)"},
     /* tokens */
     {METHOD_GET, "/api/v1/whoami", ROLE_VIEWER, BODY_NONE, 0, NULL, handle_whoami,
      "The calling token, the server's version, time and status key"},

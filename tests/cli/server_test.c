@@ -370,6 +370,23 @@ static void devices_are_listed_and_unknown_ones_told(void **state)
     run_expect(run_surefoot("device", "list", "--state", "sleepy", NULL), 1, "state");
 }
 
+static void the_server_says_how_it_is(void **state)
+{
+    (void)state;
+    json_t *answer = run_json(run_surefoot("server", "status", "--json", NULL));
+    const json_t *space = json_object_get(answer, "space");
+    assert_true(json_integer_value(json_object_get(space, "database_bytes")) > 0);
+    assert_true(json_is_null(json_object_get(space, "quota_bytes")));
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(answer, "keep_days"), "audit")), 1100);
+    json_decref(answer);
+    struct run *r = run_surefoot("server", "status", NULL);
+    run_expect(r, 0, NULL);
+    assert_non_null(strstr(r->out, "Certificate until"));
+    assert_non_null(strstr(r->out, " MiB"));
+    run_expect(run_surefoot("server", "status", "now", NULL), 2, "now");
+}
+
 static void the_fleet_is_frozen_shown_and_let_go_on(void **state)
 {
     (void)state;
@@ -438,6 +455,7 @@ int main(void)
         cmocka_unit_test(a_plain_product_takes_plain_images_without_a_key),
         cmocka_unit_test(an_esp8266_is_published_by_the_version_that_is_given),
         cmocka_unit_test(devices_are_listed_and_unknown_ones_told),
+        cmocka_unit_test(the_server_says_how_it_is),
         cmocka_unit_test(the_fleet_is_frozen_shown_and_let_go_on),
         cmocka_unit_test(a_refusal_can_be_found_in_the_server_s_log),
         cmocka_unit_test(a_token_that_the_server_does_not_know_is_refused),

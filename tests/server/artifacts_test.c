@@ -1,4 +1,4 @@
-#include "server/artifacts/artifacts.h"
+#include "server/artifacts/room.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -200,9 +200,44 @@ static void an_unusable_folder_is_one_sentence(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
+static void knows_how_much_is_stored_and_whether_more_fits(void **state)
+{
+    (void)state;
+    uint8_t one[32];
+    uint8_t two[32];
+    char why[ROOM_WHY_MAX];
+    put("12345", one);
+    put("1234567", two);
+    put("12345", one); /* the same again takes no more */
+    assert_int_equal(artifacts_used(artifacts), 12);
+    struct room room = {.artifacts = artifacts};
+    assert_int_equal(room_check(&room, 0, 1 << 20, why), SF_OK); /* no quota */
+    atomic_store(&room.quota_bytes, 20);
+    assert_int_equal(room_check(&room, 3, 5, why), SF_OK);
+    assert_int_equal(room_check(&room, 3, 6, why), SF_ERR_NOSPC);
+    assert_int_equal(room_check(&room, UINT64_MAX / 2, 6, why), SF_ERR_NOSPC);
+    assert_non_null(strstr(why, "'quota'"));
+    atomic_store(&room.quota_bytes, 7); /* lowered below what is there */
+    assert_int_equal(room_check(&room, 0, 0, why), SF_ERR_NOSPC);
+    atomic_store(&room.quota_bytes, 0);
+    atomic_store(&room.reserve_bytes, UINT64_MAX); /* a tenth of the disk counts */
+    struct room_state s;
+    room_state(&room, &s);
+    assert_int_equal(s.reserve_bytes, s.disk_bytes / ROOM_RESERVE_PARTS);
+    assert_int_equal(room_check(&room, 0, s.disk_bytes, why), SF_ERR_NOSPC);
+    assert_non_null(strstr(why, "reserved for the database"));
+
+    assert_int_equal(artifacts_remove(artifacts, one), SF_OK);
+    assert_int_equal(artifacts_used(artifacts), 7);
+    artifacts_close(artifacts);
+    assert_int_equal(artifacts_open(&artifacts, dir, error), SF_OK);
+    assert_int_equal(artifacts_used(artifacts), 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(knows_how_much_is_stored_and_whether_more_fits),
         TEST(stored_bytes_read_back_under_their_digest),
         TEST(the_same_bytes_twice_are_one_file_and_young_again),
         TEST(missing_and_removed_artifacts_are_not_found),

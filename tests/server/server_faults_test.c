@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include <cmocka.h>
+#include <curl/curl.h>
 #include <sqlite3.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
@@ -58,7 +59,8 @@ static void answers_503_while_another_process_locks_the_database(void **state)
     kit_release(&kit);
 }
 
-static long put_image(const struct kit *k, const uint8_t *bytes, size_t len)
+/* The status; what was said goes to `said`, unless NULL. */
+static long put_image(const struct kit *k, const uint8_t *bytes, size_t len, char said[512])
 {
     uint8_t digest[SF_SHA256_SIZE];
     char hex[2 * SF_SHA256_SIZE + 1];
@@ -75,8 +77,107 @@ static long put_image(const struct kit *k, const uint8_t *bytes, size_t len)
                         .body = bytes,
                         .body_len = len},
          &r);
+    if (said != NULL) {
+        (void)snprintf(said, 512, "%s", r.body != NULL ? (const char *)r.body : "");
+    }
     reply_release(&r);
     return r.curl == 0 ? r.status : -r.curl;
+}
+
+struct stream {
+    const uint8_t *bytes;
+    size_t left;
+};
+
+static size_t give(char *out, size_t size, size_t count, void *ctx)
+{
+    struct stream *s = ctx;
+    const size_t n = s->left < size * count ? s->left : size * count;
+    memcpy(out, s->bytes, n);
+    s->bytes += n;
+    s->left -= n;
+    return n;
+}
+
+static size_t drop(char *data, size_t size, size_t count, void *ctx)
+{
+    (void)data;
+    (void)ctx;
+    return size * count;
+}
+
+/* In chunks, without a length: the server can't know how much will come. */
+static long put_chunked(const struct kit *k, const uint8_t *bytes, size_t len)
+{
+    struct stream stream = {bytes, len};
+    char text[256];
+    long status = 0;
+    CURL *curl = curl_easy_init();
+    (void)snprintf(text, sizeof(text), "Authorization: Bearer %s", k->daemon.admin);
+    struct curl_slist *headers = curl_slist_append(NULL, text);
+    headers = curl_slist_append(headers, "Transfer-Encoding: chunked");
+    headers = curl_slist_append(headers, "Content-Type: application/octet-stream");
+    (void)snprintf(text, sizeof(text), "https://localhost:%u/api/v1/artifacts/%064d",
+                   k->daemon.port, 0);
+    (void)curl_easy_setopt(curl, CURLOPT_URL, text);
+    (void)curl_easy_setopt(curl, CURLOPT_CAINFO, k->daemon.ca);
+    (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    (void)curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+    (void)curl_easy_setopt(curl, CURLOPT_READFUNCTION, give);
+    (void)curl_easy_setopt(curl, CURLOPT_READDATA, &stream);
+    (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, drop);
+    (void)curl_easy_perform(curl); /* may be told to stop while it sends */
+    (void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(curl);
+    return status;
+}
+
+static int64_t space_of(const struct kit *k, const char *name)
+{
+    long status = 0;
+    json_t *server = api(&k->daemon, "GET", "/api/v1/server", NULL, &status);
+    assert_int_equal(status, 200);
+    const json_t *value = json_object_get(json_object_get(server, "space"), name);
+    assert_true(json_is_integer(value));
+    const int64_t bytes = json_integer_value(value);
+    json_decref(server);
+    return bytes;
+}
+
+static void refuses_an_image_beyond_the_quota_before_its_body(void **state)
+{
+    (void)state;
+    enum { BIG = 3 * 1024 * 1024 };
+    static uint8_t bytes[BIG];
+    struct kit kit;
+    char said[512];
+    memset(&kit, 0, sizeof(kit));
+    daemon_init(&kit.daemon);
+    kit.daemon.extra[0] = "--quota=1M";
+    daemon_start(&kit.daemon);
+    struct esp_image_spec spec = {.size = 700000};
+    const size_t first = esp_image_build(&spec, bytes, BIG);
+    assert_int_equal(put_image(&kit, bytes, first, NULL), 201);
+    assert_int_equal(space_of(&kit, "artifact_bytes"), first);
+    assert_int_equal(space_of(&kit, "quota_bytes"), 1 << 20);
+    assert_true(space_of(&kit, "database_bytes") > 0);
+
+    spec = (struct esp_image_spec){.size = 400000};
+    const size_t second = esp_image_build(&spec, bytes, BIG);
+    assert_int_equal(put_image(&kit, bytes, second, said), 507);
+    if (strstr(said, "take 0.6 MiB of the 1.0 MiB that 'quota' allows") == NULL) {
+        fail_msg("%s", said);
+    }
+    assert_int_equal(put_chunked(&kit, bytes, BIG), 507); /* as soon as it is too much */
+    spec = (struct esp_image_spec){.size = 300000};
+    const size_t third = esp_image_build(&spec, bytes, BIG);
+    assert_int_equal(put_image(&kit, bytes, third, NULL), 201);
+    assert_int_equal(daemon_stop(&kit.daemon), 0);
+    daemon_start(&kit.daemon); /* and a start counts the same */
+    assert_int_equal(space_of(&kit, "artifact_bytes"), first + third);
+    daemon_release(&kit.daemon);
 }
 
 /* The file goes when the exchange ends, which is just after its answer. */
@@ -114,11 +215,15 @@ static void says_507_when_the_disk_is_full_and_goes_on(void **state)
     assert_non_null(bytes);
     struct esp_image_spec spec = {.size = BIG};
     size_t len = esp_image_build(&spec, bytes, BIG);
-    assert_int_equal(put_image(&kit, bytes, len), 507);
+    char said[512];
+    assert_int_equal(put_image(&kit, bytes, len, said), 507);
+    assert_non_null(strstr(said, "stay reserved for the database"));
+    assert_int_equal(put_chunked(&kit, bytes, len), 507);
     wait_for_space(dir, 4 << 20); /* nothing of it stays */
+    assert_true(space_of(&kit, "reserve_bytes") > 0);
     spec = (struct esp_image_spec){.size = 65536};
     len = esp_image_build(&spec, bytes, BIG);
-    assert_int_equal(put_image(&kit, bytes, len), 201);
+    assert_int_equal(put_image(&kit, bytes, len, NULL), 201);
     free(bytes);
     int code = daemon_stop(&kit.daemon);
     assert_int_equal(umount2(dir, MNT_DETACH), 0);
@@ -130,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_503_while_another_process_locks_the_database),
+        cmocka_unit_test(refuses_an_image_beyond_the_quota_before_its_body),
         cmocka_unit_test(says_507_when_the_disk_is_full_and_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
