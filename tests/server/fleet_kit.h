@@ -39,10 +39,14 @@ void kit_image_seal(struct kit_image *image);
 /* PUT /api/v1/artifacts/<sha256>: the status; the answer's error code goes to `code` (64 bytes). */
 long kit_upload(const struct kit *k, const struct kit_image *image, char *code);
 
-/* The next seq of the class. */
+/* The next seq of the class; with `try` 0 if the server does not give one. */
 uint64_t kit_seq(const struct kit *k);
+uint64_t kit_try_seq(const struct kit *k);
 void kit_manifest(const struct kit *k, const struct kit_image *image, const char *version,
                   struct sf_manifest *out);
+/* The same without its seq. */
+void kit_manifest_of(const struct kit *k, const struct kit_image *image, const char *version,
+                     struct sf_manifest *out);
 /* Signs and publishes: the status. */
 long kit_publish(const struct kit *k, struct sf_manifest *m, const char *version, char *code);
 /* Image, seq, manifest, release; fails the test unless all is accepted. */
