@@ -497,21 +497,29 @@ static int sqlite_in_transaction(void *conn)
     return sqlite3_get_autocommit(((struct sqlite_conn *)conn)->db) == 0;
 }
 
+/* The writer's transaction, which goes on after a snapshot in it. */
+static int in_job(struct sqlite_conn *c)
+{
+    return sqlite3_txn_state(c->db, "main") == SQLITE_TXN_WRITE;
+}
+
+/* A reader that stays in its transaction sees that moment for ever, so what cannot be committed is
+ * rolled back. */
+static void sqlite_snapshot_end(void *conn)
+{
+    if (!in_job(conn) && sqlite_in_transaction(conn) && word(conn, SQL_COMMIT) < 0) {
+        (void)word(conn, SQL_ROLLBACK);
+    }
+}
+
 /* Inside a job there is a transaction already: then one moment is what it sees anyway. */
 static int sqlite_snapshot(void *conn)
 {
-    return sqlite_in_transaction(conn) ? SF_OK : word(conn, SQL_BEGIN_READ);
-}
-
-static void sqlite_snapshot_end(void *conn)
-{
-    struct sqlite_conn *c = conn;
-    if (sqlite3_txn_state(c->db, "main") == SQLITE_TXN_WRITE) {
-        return; /* the writer's: its batch goes on */
+    if (in_job(conn)) {
+        return SF_OK;
     }
-    if (sqlite_in_transaction(conn)) {
-        (void)word(conn, SQL_COMMIT);
-    }
+    sqlite_snapshot_end(conn); /* one that could not end then */
+    return word(conn, SQL_BEGIN_READ);
 }
 
 static int sqlite_begin(void *conn)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "tests/server/store_fault_vfs.h"
 #include "tests/server/store_kit.h"
@@ -130,12 +131,64 @@ static int install(void **state)
     return 0;
 }
 
+/* ---- a read transaction whose end fails ---- */
+
+static int commits_fail;
+static _Thread_local int interrupt;
+
+static int begin_statement(unsigned what, void *ctx, void *stmt, void *text)
+{
+    (void)what;
+    (void)ctx;
+    (void)stmt;
+    interrupt = commits_fail && strcmp(text, "COMMIT") == 0;
+    return 0;
+}
+
+static int progress(void *ctx)
+{
+    (void)ctx;
+    const int now = interrupt;
+    interrupt = 0;
+    return now;
+}
+
+static int on_connection(sqlite3 *db, const char **error, const struct sqlite3_api_routines *api)
+{
+    (void)error;
+    (void)api;
+    sqlite3_progress_handler(db, 1, progress, NULL);
+    return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, begin_statement, NULL);
+}
+
+/* It would show that one moment for ever, and a device enrolled later would be answered 401. */
+static void a_reader_whose_commit_fails_sees_what_comes_later(void **state)
+{
+    (void)state;
+    struct device_view view;
+    struct kit_fleet fleet;
+    char *folder = kit_folder();
+    assert_int_equal(sqlite3_auto_extension((void (*)(void))on_connection), SQLITE_OK);
+    struct store *s = kit_open(folder);
+    kit_fill(s, &fleet);
+    (void)kit_add_device(s, &fleet, "early");
+    commits_fail = 1;
+    assert_int_equal(store_device_view(store_reader(s, 0), "early", &view), SF_OK);
+    commits_fail = 0;
+    (void)kit_add_device(s, &fleet, "late");
+    assert_int_equal(store_device_view(store_reader(s, 0), "late", &view), SF_OK);
+    store_close(s);
+    sqlite3_reset_auto_extension();
+    kit_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_disk_is_told_and_loses_nothing),
         cmocka_unit_test(a_broken_disk_is_told_and_loses_nothing),
         cmocka_unit_test(a_full_disk_at_the_first_start_is_told_and_the_next_start_works),
+        cmocka_unit_test(a_reader_whose_commit_fails_sees_what_comes_later),
     };
     return cmocka_run_group_tests(tests, install, NULL);
 }
