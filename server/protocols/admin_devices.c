@@ -9,14 +9,24 @@
 /* Names that the rows of one page share, so that each is looked up once in a row of equals. */
 struct names {
     struct store_reader *r;
+    int err;                /* the first read that failed: half an answer is none */
     struct product product; /* id 0 = none read yet */
     struct hw_class class;
     struct release release;
 };
 
+/* 1 if it was read; what is not there is no failure. */
+static int got(struct names *n, int err)
+{
+    if (err != SF_OK && err != SF_ERR_NOTFOUND && n->err == SF_OK) {
+        n->err = err;
+    }
+    return err == SF_OK;
+}
+
 static const struct product *product_named(struct names *n, int64_t id)
 {
-    if (n->product.id != id && store_product_get(n->r, id, &n->product) != SF_OK) {
+    if (n->product.id != id && !got(n, store_product_get(n->r, id, &n->product))) {
         n->product = (struct product){.id = id};
     }
     return &n->product;
@@ -24,7 +34,7 @@ static const struct product *product_named(struct names *n, int64_t id)
 
 static const char *class_name(struct names *n, int64_t id)
 {
-    if (n->class.id != id && store_class_get(n->r, id, &n->class) != SF_OK) {
+    if (n->class.id != id && !got(n, store_class_get(n->r, id, &n->class))) {
         n->class = (struct hw_class){.id = id};
     }
     return n->class.revision;
@@ -35,7 +45,7 @@ static json_t *release_name(struct names *n, int64_t id)
     if (id == 0) {
         return json_null();
     }
-    if (n->release.id != id && store_release_get(n->r, id, &n->release) != SF_OK) {
+    if (n->release.id != id && !got(n, store_release_get(n->r, id, &n->release))) {
         return json_null();
     }
     return json_string(n->release.version);
@@ -95,8 +105,7 @@ static json_t *alarms_json(uint32_t alarms)
 static void add_seen(json_t *body, struct names *n, const struct device *d, int whole)
 {
     struct device_seen seen = {0};
-    int err = store_device_seen(n->r, d->row, &seen);
-    int64_t last = err == SF_OK ? seen.last_seen : 0;
+    int64_t last = got(n, store_device_seen(n->r, d->row, &seen)) ? seen.last_seen : 0;
     (void)json_object_set_new(body, "last_seen", json_time(last));
     if (!whole) {
         return;
@@ -131,7 +140,7 @@ static void add_deployment(json_t *body, struct names *n, const struct device *d
 {
     struct deployment last;
     json_t *value = json_null();
-    if (d->deployment_id != 0 && store_deployment_get(n->r, d->deployment_id, &last) == SF_OK) {
+    if (d->deployment_id != 0 && got(n, store_deployment_get(n->r, d->deployment_id, &last))) {
         value = json_pack("{s:I, s:o, s:s, s:s, s:I, s:s, s:o, s:o}", "id", (json_int_t)last.id,
                           "release", release_name(n, last.release_id), "kind",
                           last.kind == DEPLOYMENT_ROLL_BACK ? "roll_back" : "install", "state",
@@ -160,7 +169,7 @@ static json_t *device_whole(struct names *n, const struct device *d)
     add_seen(body, n, d, 1);
     add_deployment(body, n, d);
     struct freeze freeze = {0};
-    int known = store_freeze_get(n->r, &freeze) == SF_OK;
+    int known = got(n, store_freeze_get(n->r, &freeze));
     (void)json_object_set_new(body, "frozen", json_boolean(known && freeze.since != 0));
     return body;
 }
@@ -172,6 +181,17 @@ static struct names *names_new(struct exchange *x, const struct protocols *p)
         n->r = reader_of(x, p);
     }
     return n;
+}
+
+/* 1 after answering that a read for `partial` failed; takes the reference over then. */
+static int answer_failed(struct exchange *x, const struct names *n, json_t *partial)
+{
+    if (n->err == SF_OK) {
+        return 0;
+    }
+    json_decref(partial);
+    answer_store_error(x, n->err);
+    return 1;
 }
 
 /* Copies a query's value, or answers 400 and returns -1 when it is too long. */
@@ -263,6 +283,9 @@ void handle_device_list(struct exchange *x, void *ctx)
     for (int i = 0; i < count; i++) {
         (void)json_array_append_new(items, device_json(n, &rows[i]));
     }
+    if (answer_failed(x, n, items)) {
+        return;
+    }
     const char *next = count == (int)limit ? rows[count - 1].id : NULL;
     answer_json(x, 200, json_pack("{s:o, s:s?}", "items", items, "next", next));
 }
@@ -302,8 +325,9 @@ static void answer_device(struct exchange *x, const struct protocols *p)
 {
     const struct device *d = device_or_answer(x, p);
     struct names *n = d == NULL ? NULL : names_new(x, p);
-    if (n != NULL) {
-        answer_json(x, 200, device_whole(n, d));
+    json_t *body = n == NULL ? NULL : device_whole(n, d);
+    if (body != NULL && !answer_failed(x, n, body)) {
+        answer_json(x, 200, body);
     }
 }
 
@@ -347,6 +371,9 @@ void handle_device_history(struct exchange *x, void *ctx)
     json_t *items = json_array();
     for (int i = 0; i < count; i++) {
         (void)json_array_append_new(items, history_json(n, &rows[i]));
+    }
+    if (answer_failed(x, n, items)) {
+        return;
     }
     answer_list(x, items, count == (int)page.limit ? rows[count - 1].id : 0);
 }

@@ -64,7 +64,7 @@ static pid_t spawn(const char *const args[], int from, const char *log, int *rea
 
 void daemon_start(struct daemon *d)
 {
-    static const char program[] = SF_BIN_DIR "/surefootd";
+    const char *program = d->program != NULL ? d->program : SF_BIN_DIR "/surefootd";
     enum { FIXED = 11 };
     const char *args[FIXED + DAEMON_EXTRA + 1] = {program,       "--data",  d->dir,      "--listen",
                                                   "127.0.0.1:0", "--host",  "localhost", "--host",

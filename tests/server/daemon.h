@@ -11,6 +11,7 @@
 enum { DAEMON_PATH = 256, DAEMON_TOKEN = 128, DAEMON_EXTRA = 8 };
 
 struct daemon {
+    const char *program;   /* path; NULL = surefootd */
     char dir[DAEMON_PATH]; /* its data folder, in a temporary one */
     char ca[DAEMON_PATH + 16];
     char admin[DAEMON_TOKEN];

@@ -34,8 +34,14 @@ static void make_product(struct kit *k)
 
 void kit_init(struct kit *k)
 {
+    kit_init_program(k, NULL);
+}
+
+void kit_init_program(struct kit *k, const char *program)
+{
     memset(k, 0, sizeof(*k));
     daemon_init(&k->daemon);
+    k->daemon.program = program;
     daemon_start(&k->daemon);
     assert_int_equal(p256_key_generate(&k->release_key), SF_OK);
     assert_int_equal(p256_signer_init(&k->release_signer, &k->release_key), SF_OK);

@@ -24,6 +24,8 @@ struct kit {
 
 /* Starts the daemon and makes product "lamp". */
 void kit_init(struct kit *k);
+/* With another program than surefootd: its path. */
+void kit_init_program(struct kit *k, const char *program);
 void kit_release(struct kit *k);
 
 struct kit_image {

@@ -33,3 +33,17 @@ foreach(test backup restore)
 endforeach()
 sf_test(server_kill_test SOURCES server_kill_test.c LIBS sf_backup sf_test_daemon TIMEOUT 1500)
 add_dependencies(server_kill_test surefootd)
+
+# surefootd in which the n-th allocation, statement or write fails
+get_target_property(SF_SUREFOOTD_SOURCES surefootd SOURCES)
+list(TRANSFORM SF_SUREFOOTD_SOURCES PREPEND ${CMAKE_SOURCE_DIR}/server/)
+get_target_property(SF_SUREFOOTD_LIBS surefootd LINK_LIBRARIES)
+sf_program(surefootd_faulty SOURCES ${SF_SUREFOOTD_SOURCES} faulty.c store_fault_vfs.c
+  LIBS ${SF_SUREFOOTD_LIBS})
+target_compile_definitions(surefootd_faulty PRIVATE SUREFOOT_VERSION="${PROJECT_VERSION}")
+target_link_options(surefootd_faulty PRIVATE
+  LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=write,--wrap=fsync)
+set_target_properties(surefootd_faulty PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+sf_test(server_nth_test SOURCES server_nth_test.c LIBS sf_test_daemon TIMEOUT 1500)
+target_compile_definitions(server_nth_test PRIVATE SF_FAULTY="$<TARGET_FILE:surefootd_faulty>")
+add_dependencies(server_nth_test surefootd_faulty)

@@ -11,6 +11,7 @@ static sqlite3_vfs layer;
 static atomic_uint counted;
 static atomic_uint limit = UINT_MAX;
 static _Atomic int kind_now;
+static int (*asked)(void);
 
 struct file {
     sqlite3_file base;
@@ -25,6 +26,9 @@ static sqlite3_file *below(sqlite3_file *f)
 /* SQLITE_OK, or the fault whose time has come. */
 static int strike(int is_write)
 {
+    if (asked != NULL) {
+        return asked() ? (is_write ? SQLITE_FULL : SQLITE_IOERR_FSYNC) : SQLITE_OK;
+    }
     if (!is_write && kind_now == FAULT_FULL) {
         return SQLITE_OK;
     }
@@ -143,6 +147,11 @@ void fault_vfs_install(void)
     layer.szOsFile = (int)sizeof(struct file) + real->szOsFile;
     layer.xOpen = v_open;
     (void)sqlite3_vfs_register(&layer, 1);
+}
+
+void fault_vfs_ask(int (*fails)(void))
+{
+    asked = fails;
 }
 
 void fault_vfs_arm(enum fault_kind kind, unsigned after)

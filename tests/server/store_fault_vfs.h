@@ -12,6 +12,9 @@ enum fault_kind {
 /* Becomes SQLite's default VFS; before the first store_open(). */
 void fault_vfs_install(void);
 
+/* From now on `fails` says of each write and sync whether it does, instead of what follows. */
+void fault_vfs_ask(int (*fails)(void));
+
 /* `after` operations go well first. */
 void fault_vfs_arm(enum fault_kind kind, unsigned after);
 
