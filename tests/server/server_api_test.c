@@ -298,6 +298,43 @@ static void has_documents_that_are_current(void **state)
     compare(SF_BIN_DIR "/surefootd --print-settings", SF_SOURCE_DIR "/docs/settings.md");
 }
 
+/* The next "surefoot_..." name at or behind `at`, or NULL; returns what follows. */
+static const char *next_metric(const char *at, char name[64])
+{
+    while ((at = strstr(at, "surefoot_")) != NULL) {
+        const size_t len = strspn(at, "abcdefghijklmnopqrstuvwxyz_");
+        (void)snprintf(name, 64, "%.*s", (int)len, at);
+        at += len;
+        if (*at != '*' && len < 64) { /* surefoot_*.deb is a file */
+            return at;
+        }
+    }
+    return NULL;
+}
+
+static void has_every_metric_that_the_manual_names(void **state)
+{
+    (void)state;
+    static char manual[65536];
+    struct reply r;
+    char name[64];
+    unsigned count = 0;
+    FILE *file = fopen(SF_SOURCE_DIR "/docs/operating.md", "re");
+    assert_non_null(file);
+    manual[fread(manual, 1, sizeof(manual) - 1, file)] = '\0';
+    (void)fclose(file);
+    call(&kit.daemon, &(struct call){.path = "/metrics", .bearer = kit.daemon.admin}, &r);
+    assert_int_equal(r.status, 200);
+    for (const char *at = next_metric(manual, name); at != NULL; at = next_metric(at, name)) {
+        count++;
+        if (strstr((const char *)r.body, name) == NULL) {
+            fail_msg("docs/operating.md names %s, which /metrics has not", name);
+        }
+    }
+    assert_true(count > 10);
+    reply_release(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +347,7 @@ int main(void)
         cmocka_unit_test(records_who_changed_what),
         cmocka_unit_test(answers_health_and_metrics),
         cmocka_unit_test(has_documents_that_are_current),
+        cmocka_unit_test(has_every_metric_that_the_manual_names),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
