@@ -4,7 +4,8 @@
  * Invariants
  *  1. One process a folder: the lock file is held from open to close.
  *  2. A schema is brought up to date in one transaction a migration, or not at all.
- *  3. A database of a newer schema, or of another program, is not written to. */
+ *  3. A database of a newer schema, or of another program, is not written to.
+ *  4. Before a schema changes, the database as it was is beside it and on the disk. */
 #include "server/store/sqlite.h"
 
 #include <errno.h>
@@ -15,6 +16,8 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/disk.h"
 
 enum { PATH_SIZE = 4096, MODE_PRIVATE = 0600 };
 
@@ -171,6 +174,49 @@ static int migrate_one(sqlite3 *db, const struct migration *m, int64_t now)
     return rc;
 }
 
+static int copy_pages(sqlite3 *from, const char *path)
+{
+    sqlite3 *to = NULL;
+    int rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    sqlite3_backup *b = rc == SQLITE_OK ? sqlite3_backup_init(to, "main", from, "main") : NULL;
+    if (b != NULL) {
+        (void)sqlite3_backup_step(b, -1);
+        rc = sqlite3_backup_finish(b);
+    } else if (rc == SQLITE_OK) {
+        rc = sqlite3_extended_errcode(to);
+    }
+    if (rc == SQLITE_OK) {
+        rc = run(to, "PRAGMA journal_mode = DELETE");
+    }
+    (void)sqlite3_close(to);
+    return rc;
+}
+
+/* surefoot.db.before-N, for whoever wants to go back to the version before. It is synced by SQLite;
+ * its name is, by disk_sync_folder(). */
+static int keep_copy(const struct sqlite_files *f, sqlite3 *db, int *err, char *why)
+{
+    char path[sizeof f->path + 32];
+    char unfinished[sizeof path + 8];
+    (void)snprintf(path, sizeof path, "%s.before-%u", f->path, migration_count);
+    (void)snprintf(unfinished, sizeof unfinished, "%s.new", path);
+    (void)unlink(unfinished);
+    int fd = open(unfinished, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, MODE_PRIVATE);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    int rc = copy_pages(db, unfinished);
+    if (rc == SQLITE_OK && rename(unfinished, path) == 0 && disk_sync_folder(f->folder) == SF_OK) {
+        return SF_OK;
+    }
+    int code = rc == SQLITE_OK ? SF_ERR_IO : sqlite_error(rc);
+    (void)unlink(unfinished);
+    return failed(err, why, code,
+                  "the database is of an older version and cannot be copied to '%.120s' before it "
+                  "is brought up to date: %s; nothing was changed",
+                  path, code == SF_ERR_NOSPC ? "the disk is full" : sf_err_str(code));
+}
+
 static int migrate(const struct sqlite_files *f, sqlite3 *db, int64_t now, int *err, char *why)
 {
     int64_t all = 0;
@@ -195,6 +241,9 @@ static int migrate(const struct sqlite_files *f, sqlite3 *db, int64_t now, int *
                       "the database '%.150s' has schema %lld, this surefootd knows up to %u: "
                       "install the newer version again, or restore the backup made before it",
                       f->path, (long long)version, migration_count);
+    }
+    if (version > 0 && version < (int64_t)migration_count && keep_copy(f, db, err, why) < 0) {
+        return *err;
     }
     for (unsigned i = (unsigned)version; i < migration_count; i++) {
         rc = migrate_one(db, &migrations[i], now);

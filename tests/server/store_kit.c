@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <ftw.h>
 
 char *kit_folder(void)
 {
@@ -19,16 +20,17 @@ char *kit_folder(void)
     return copy;
 }
 
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    (void)kind;
+    (void)at;
+    return remove(path);
+}
+
 void kit_remove(char *folder)
 {
-    static const char *const files[] = {"surefoot.db",         "surefoot.db-wal", "surefoot.db-shm",
-                                        "surefoot.db-journal", "surefoot.lock",   "acknowledged"};
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        char path[256];
-        (void)snprintf(path, sizeof path, "%s/%s", folder, files[i]);
-        (void)unlink(path);
-    }
-    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
     free(folder);
 }
 

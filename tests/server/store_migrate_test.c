@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -218,6 +219,30 @@ static void every_schema_comes_forward_with_all_its_rows(void **state)
     }
 }
 
+/* For whoever wants to go back to the version before. */
+static void the_database_as_it_was_stays_beside_it(void **state)
+{
+    (void)state;
+    static struct rows rows;
+    char path[PATH_SIZE];
+    char text[64];
+    sqlite3 *copy = NULL;
+    make_schema(1);
+    sqlite3 *db = open_db();
+    take_rows(db, &rows);
+    (void)sqlite3_close(db);
+    store_close(kit_open(folder));
+    (void)snprintf(path, sizeof path, "%s/surefoot.db.before-%u", folder, migration_count);
+    assert_int_equal(sqlite3_open_v2(path, &copy, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    text_of(copy, "SELECT max(version) FROM schema_version", text, sizeof text);
+    assert_string_equal(text, "1\n");
+    expect_rows(copy, &rows);
+    (void)sqlite3_close(copy);
+    assert_int_equal(unlink(path), 0);
+    store_close(kit_open(folder)); /* nothing to bring up to date: no copy */
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 /* What the rows of schema 1 mean to today's code. */
 static void rows_of_schema_1_are_read_as_what_they_were(void **state)
 {
@@ -338,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_released_migration_never_changes),
         T(every_schema_comes_forward_with_all_its_rows),
+        T(the_database_as_it_was_stays_beside_it),
         T(rows_of_schema_1_are_read_as_what_they_were),
         T(a_migration_that_fails_in_its_middle_leaves_the_old_schema),
         cmocka_unit_test(no_fault_of_the_disk_loses_a_row),
