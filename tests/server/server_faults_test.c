@@ -99,7 +99,9 @@ static size_t give(char *out, size_t size, size_t count, void *ctx)
     return n;
 }
 
-static size_t drop(char *data, size_t size, size_t count, void *ctx)
+/* libcurl decides on the parameters */
+static size_t drop(char *data, size_t size, size_t count, // NOLINT(readability-non-const-parameter)
+                   void *ctx)
 {
     (void)data;
     (void)ctx;
