@@ -38,7 +38,8 @@ static const char tail[] =
     "The first start makes a private CA (DIR/ca.pem, for devices and curl), a server certificate,\n"
     "the status key (DIR/status-key.pub.pem, for firmware) and an admin token\n"
     "(DIR/admin-token, readable by its owner only). SIGTERM and SIGINT finish what is in flight\n"
-    "and stop; kill -9 loses nothing that was acknowledged.\n"
+    "and stop; SIGHUP reads settings and certificate again; kill -9 loses nothing that was\n"
+    "acknowledged.\n"
     "\n"
     "exit status: 0 stopped, 1 other failure, 2 usage, 3 data folder, 4 database, 5 address\n";
 
