@@ -11,10 +11,9 @@
 
 enum { BUSY_MS = 5000, DAMAGES_MAX = 5 /* told; the first says enough */ };
 
-int database_fail(sqlite3 *db, const char *path, char why[BACKUP_WHY_SIZE])
+static int fail_with(int rc, const char *what, const char *path, char why[BACKUP_WHY_SIZE])
 {
-    const int err = sqlite_error(db != NULL ? sqlite3_extended_errcode(db) : SQLITE_NOMEM);
-    const char *what = db != NULL ? sqlite3_errmsg(db) : "out of memory";
+    const int err = sqlite_error(rc);
     if (err == SF_ERR_NOSPC) {
         return backup_fail(why, err, "the disk of '%.300s' is full: free some space and try again",
                            path);
@@ -25,6 +24,12 @@ int database_fail(sqlite3 *db, const char *path, char why[BACKUP_WHY_SIZE])
     }
     return backup_fail(why, err < 0 ? err : SF_ERR_IO, "cannot use the database '%.300s': %.100s",
                        path, what);
+}
+
+int database_fail(sqlite3 *db, const char *path, char why[BACKUP_WHY_SIZE])
+{
+    return db != NULL ? fail_with(sqlite3_extended_errcode(db), sqlite3_errmsg(db), path, why)
+                      : fail_with(SQLITE_NOMEM, "out of memory", path, why);
 }
 
 /* "file:<path>?immutable=1", with what a URI needs escaped. */
@@ -94,36 +99,18 @@ static int create_private(const char *path, char *why)
     return SF_OK;
 }
 
-/* In one step: SQLite then reads one moment, however much is written meanwhile. */
-static int copy_pages(sqlite3 *from, sqlite3 *to)
-{
-    sqlite3_backup *b = sqlite3_backup_init(to, "main", from, "main");
-    if (b == NULL) {
-        return sqlite3_extended_errcode(to);
-    }
-    (void)sqlite3_backup_step(b, -1);
-    return sqlite3_backup_finish(b);
-}
-
 int database_copy(const char *from, const char *to, char why[BACKUP_WHY_SIZE])
 {
     sqlite3 *source = NULL;
-    sqlite3 *copy = NULL;
+    const char *culprit = from;
     int err = database_open(from, DATABASE_LIVE, &source, why);
     if (err == SF_OK) {
         err = create_private(to, why);
     }
     if (err == SF_OK) {
-        if (sqlite3_open_v2(to, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
-                SQLITE_OK ||
-            copy_pages(source, copy) != SQLITE_OK ||
-            sqlite3_exec(copy, "PRAGMA journal_mode = DELETE", 0, 0, 0) != SQLITE_OK) {
-            /* what failed may have been on either side */
-            const int ours = sqlite3_errcode(copy) != SQLITE_OK;
-            err = database_fail(ours ? copy : source, ours ? to : from, why);
-        }
+        const int rc = sqlite_copy(source, to, &culprit);
+        err = rc == SQLITE_OK ? SF_OK : fail_with(rc, sqlite3_errstr(rc), culprit, why);
     }
-    (void)sqlite3_close(copy);
     (void)sqlite3_close(source);
     return err;
 }

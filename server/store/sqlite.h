@@ -40,6 +40,11 @@ struct sqlite_conn {
 /* The error of formats/err.h for an SQLite result. */
 int sqlite_error(int rc);
 
+/* Copies the database as it is now, in one step: SQLite then reads one moment, however much is
+ * written meanwhile. `to` is an empty file and gets no journal; it is synced. Returns SQLite's
+ * result; *culprit, unless NULL, is the path it is about. */
+int sqlite_copy(sqlite3 *from, const char *to, const char **culprit);
+
 /* The text of the statement behind a query, for EXPLAIN QUERY PLAN in tests; 0 = it did not fit. */
 int sqlite_query_text(enum query_id q, char *out, size_t size);
 

@@ -174,21 +174,24 @@ static int migrate_one(sqlite3 *db, const struct migration *m, int64_t now)
     return rc;
 }
 
-static int copy_pages(sqlite3 *from, const char *path)
+int sqlite_copy(sqlite3 *from, const char *to, const char **culprit)
 {
-    sqlite3 *to = NULL;
-    int rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-    sqlite3_backup *b = rc == SQLITE_OK ? sqlite3_backup_init(to, "main", from, "main") : NULL;
+    sqlite3 *copy = NULL;
+    int rc = sqlite3_open_v2(to, &copy, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    sqlite3_backup *b = rc == SQLITE_OK ? sqlite3_backup_init(copy, "main", from, "main") : NULL;
     if (b != NULL) {
         (void)sqlite3_backup_step(b, -1);
         rc = sqlite3_backup_finish(b);
     } else if (rc == SQLITE_OK) {
-        rc = sqlite3_extended_errcode(to);
+        rc = sqlite3_extended_errcode(copy);
+    }
+    if (culprit != NULL) { /* an error of the source is not left on the copy */
+        *culprit = sqlite3_errcode(copy) == SQLITE_OK ? sqlite3_db_filename(from, "main") : to;
     }
     if (rc == SQLITE_OK) {
-        rc = run(to, "PRAGMA journal_mode = DELETE");
+        rc = run(copy, "PRAGMA journal_mode = DELETE");
     }
-    (void)sqlite3_close(to);
+    (void)sqlite3_close(copy);
     return rc;
 }
 
@@ -205,7 +208,7 @@ static int keep_copy(const struct sqlite_files *f, sqlite3 *db, int *err, char *
     if (fd >= 0) {
         (void)close(fd);
     }
-    int rc = copy_pages(db, unfinished);
+    int rc = sqlite_copy(db, unfinished, NULL);
     if (rc == SQLITE_OK && rename(unfinished, path) == 0 && disk_sync_folder(f->folder) == SF_OK) {
         return SF_OK;
     }

@@ -89,33 +89,10 @@ static int disk_fails(void)
     return fails(FAULTY_DISK);
 }
 
-/* A statement begins; the next look at `struck` by the progress handler ends it. */
-static _Thread_local int interrupt;
-
-static int begin_statement(unsigned what, void *ctx, void *stmt, void *text)
+static int statement_fails(const char *sql)
 {
-    (void)what;
-    (void)ctx;
-    (void)stmt;
-    (void)text;
-    interrupt = fails(FAULTY_STATEMENT);
-    return 0;
-}
-
-static int progress(void *ctx)
-{
-    (void)ctx;
-    const int now = interrupt;
-    interrupt = 0;
-    return now;
-}
-
-static int on_connection(sqlite3 *db, const char **error, const struct sqlite3_api_routines *api)
-{
-    (void)error;
-    (void)api;
-    sqlite3_progress_handler(db, 1, progress, NULL);
-    return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, begin_statement, NULL);
+    (void)sql;
+    return fails(FAULTY_STATEMENT);
 }
 
 __attribute__((constructor)) static void take_orders(void)
@@ -136,6 +113,6 @@ __attribute__((constructor)) static void take_orders(void)
     (void)sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
     fault_vfs_install();
     fault_vfs_ask(disk_fails);
-    (void)sqlite3_auto_extension((void (*)(void))on_connection);
+    fault_statements(statement_fails);
     orders = page;
 }

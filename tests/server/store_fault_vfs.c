@@ -166,3 +166,39 @@ unsigned fault_vfs_heal(void)
     limit = UINT_MAX;
     return counted;
 }
+
+/* ---- statements ---- */
+
+static int (*statement_fails)(const char *sql);
+static _Thread_local int interrupt; /* the statement that has just begun */
+
+static int begin_statement(unsigned what, void *ctx, void *stmt, void *text)
+{
+    (void)what;
+    (void)ctx;
+    (void)stmt;
+    interrupt = statement_fails(text);
+    return 0;
+}
+
+static int progress(void *ctx)
+{
+    (void)ctx;
+    const int now = interrupt;
+    interrupt = 0;
+    return now;
+}
+
+static int on_connection(sqlite3 *db, const char **error, const struct sqlite3_api_routines *api)
+{
+    (void)error;
+    (void)api;
+    sqlite3_progress_handler(db, 1, progress, NULL);
+    return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, begin_statement, NULL);
+}
+
+void fault_statements(int (*fails)(const char *sql))
+{
+    statement_fails = fails;
+    (void)sqlite3_auto_extension((void (*)(void))on_connection);
+}

@@ -21,4 +21,8 @@ void fault_vfs_arm(enum fault_kind kind, unsigned after);
 /* Returns how many operations were counted since it was armed. */
 unsigned fault_vfs_heal(void);
 
+/* On connections opened from now on: `fails` says of each statement, when it begins, whether it is
+ * interrupted. */
+void fault_statements(int (*fails)(const char *sql));
+
 #endif
