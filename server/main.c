@@ -229,13 +229,19 @@ static void tell_freeze(struct server *s)
 static int first_token(struct server *s)
 {
     int needs = protocols_needs_admin(&s->protocols);
+    if (needs < 0) {
+        return fail(s, EXIT_DATABASE,
+                    "the database cannot be read: %s; look at the data folder with `surefoot "
+                    "server check`, and restore a backup if it is damaged",
+                    sf_err_str(needs));
+    }
     if (needs == 0) {
         return EXIT_STOPPED;
     }
     char text[PROTOCOLS_TOKEN_SIZE + 1];
     char path[PATH_MAX];
     struct api_token token;
-    int err = needs < 0 ? needs : protocols_make_token(&s->protocols, text, &token);
+    int err = protocols_make_token(&s->protocols, text, &token);
     if (err == SF_OK) {
         err = datadir_path(&s->data, "admin-token", path, sizeof(path)) == 0 ? SF_OK : SF_ERR_RANGE;
     }

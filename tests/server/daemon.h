@@ -25,6 +25,8 @@ struct daemon {
 void daemon_init(struct daemon *d);
 /* Starts it and waits for the line that names the port; fails the test if it does not come. */
 void daemon_start(struct daemon *d);
+/* The same; the exit code if it ends instead, or minus the signal. */
+int daemon_try_start(struct daemon *d);
 /* SIGTERM, and the exit code. */
 int daemon_stop(struct daemon *d);
 /* kill -9. */

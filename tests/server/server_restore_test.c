@@ -204,6 +204,60 @@ static void a_database_with_random_damage_is_told_or_works(void **state)
     assert_true(told > 0);
 }
 
+static void ask_around(const struct daemon *d)
+{
+    static const char *const paths[] = {"/api/v1/devices",
+                                        "/api/v1/products",
+                                        "/api/v1/audit",
+                                        "/api/v1/tokens",
+                                        "/readyz",
+                                        "/metrics",
+                                        "/api/v1/products/lamp/releases"};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        struct reply r;
+        call(d, &(struct call){.path = paths[i], .bearer = d->admin}, &r);
+        assert_int_equal(r.curl, 0); /* answered, whatever it says */
+        reply_release(&r);
+    }
+}
+
+/* The same under surefootd: it says so and ends with 4, or serves what it can; it never crashes. */
+static void a_server_on_a_damaged_database_says_so_or_serves(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 10 };
+    unsigned ended = 0;
+    uint32_t rng = 424242;
+    print_message("seed %u\n", rng);
+    must_back_up("sound");
+    for (int i = 0; i < ROUNDS; i++) {
+        struct daemon d = {0};
+        char why[BACKUP_WHY_SIZE];
+        char junk[512];
+        struct stat st;
+        (void)snprintf(d.dir, sizeof(d.dir), "%s", in_room("damaged-data"));
+        (void)snprintf(d.ca, sizeof(d.ca), "%s/ca.pem", d.dir);
+        assert_int_equal(put_back(in_room("sound"), d.dir, why), SF_OK);
+        const char *path = inside(d.dir, "surefoot.db");
+        assert_int_equal(stat(path, &st), 0);
+        rng = rng * 1664525u + 1013904223u;
+        memset(junk, (int)(rng >> 24), sizeof(junk));
+        overwrite(path, i == 0 ? 0 : (long)(rng % ((uint32_t)st.st_size - sizeof(junk))), junk,
+                  sizeof(junk));
+        const int code = daemon_try_start(&d);
+        if (code == 0) {
+            ask_around(&d);
+            assert_int_equal(daemon_stop(&d), 0);
+        } else {
+            assert_int_equal(code, 4);
+            ended++;
+        }
+        files_remove_tree(in_room("damaged-data"), FILES_WHOLE);
+    }
+    print_message("%u of %d ended at the start\n", ended, ROUNDS);
+    assert_true(ended > 0); /* the first has no SQLite header any more */
+}
+
 /* ---- interrupted ---- */
 
 /* Runs `work` in a child that is killed after a while that differs each time. */
@@ -425,6 +479,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_damage_is_told_and_not_restored),
         cmocka_unit_test(a_database_with_random_damage_is_told_or_works),
+        cmocka_unit_test(a_server_on_a_damaged_database_says_so_or_serves),
         cmocka_unit_test(a_backup_that_is_killed_is_not_there_or_whole),
         cmocka_unit_test(a_restore_that_is_killed_serves_nobody_or_is_whole),
         cmocka_unit_test(nothing_is_restored_over_something),
