@@ -13,14 +13,12 @@ enum { FORMAT = 1, FILE_MAX = 256 * 1024 * 1024, HEX_SIZE = 2 * SF_SHA256_SIZE +
 
 static const char file_name[] = "backup.json";
 
+/* No private CA is made where the certificate is another CA's. */
 const struct kept_file kept_files[] = {
-    {"ca.pem", 0644, 1},
-    {"ca.key", 0600, 1},
-    {"server.pem", 0600, 0},
-    {"status-key.pem", 0600, 1},
-    {"status-key.pub.pem", 0644, 0},
-    {"admin-token", 0600, 0},
-    {"surefootd.conf", 0644, 0},
+    {"ca.pem", 0644, "ca.key"},         {"ca.key", 0600, "ca.pem"},
+    {"server.pem", 0600, NULL},         {"status-key.pem", 0600, DATABASE_NAME},
+    {"status-key.pub.pem", 0644, NULL}, {"admin-token", 0600, NULL},
+    {"surefootd.conf", 0644, NULL},
 };
 const unsigned kept_file_count = sizeof(kept_files) / sizeof(kept_files[0]);
 

@@ -14,7 +14,7 @@
 struct kept_file {
     const char *name;
     mode_t mode;
-    int required; /* every data folder that has been used has it */
+    const char *with; /* where this file is, it has to be too; NULL = it may be missing */
 };
 extern const struct kept_file kept_files[];
 extern const unsigned kept_file_count;

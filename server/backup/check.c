@@ -81,7 +81,7 @@ static void check_kept(struct checking *k, const struct kept_file *f, const stru
     char path[PATH_MAX];
     struct stat st;
     if (files_path(path, k->c->dir, f->name) != SF_OK || lstat(path, &st) != 0) {
-        if (f->required) {
+        if (files_has(k->c->dir, f->with)) {
             PROBLEM(k, "'%s' is missing: restore it from a backup", f->name);
         }
     } else if (is_secret(f)) {
@@ -91,7 +91,7 @@ static void check_kept(struct checking *k, const struct kept_file *f, const stru
 
 static void check_files(struct checking *k)
 {
-    static const struct kept_file database = {DATABASE_NAME, 0600, 1};
+    static const struct kept_file database = {DATABASE_NAME, 0600, DATABASE_NAME};
     struct stat folder;
     if (stat(k->c->dir, &folder) != 0) {
         return;
@@ -293,17 +293,11 @@ static int check_catalogue(struct checking *k)
     return err;
 }
 
-static int has(const char *folder, const char *name)
-{
-    char path[PATH_MAX];
-    return files_path(path, folder, name) == SF_OK && access(path, F_OK) == 0;
-}
-
 int backup_check(const struct backup_check *c, struct backup_report *out, char why[BACKUP_WHY_SIZE])
 {
     struct checking k = {.c = c, .report = out, .why = why};
-    *out = (struct backup_report){.is_backup = has(c->dir, "backup.json")};
-    if (!out->is_backup && !has(c->dir, DATABASE_NAME)) {
+    *out = (struct backup_report){.is_backup = files_has(c->dir, "backup.json")};
+    if (!out->is_backup && !files_has(c->dir, DATABASE_NAME)) {
         return backup_fail(
             why, SF_ERR_NOTFOUND,
             "'%.400s' is neither a backup nor the data folder of a surefootd: it has "

@@ -49,6 +49,12 @@ int files_path(char out[PATH_MAX], const char *folder, const char *name)
     return len < 0 || len >= PATH_MAX ? SF_ERR_RANGE : SF_OK;
 }
 
+int files_has(const char *folder, const char *name)
+{
+    char path[PATH_MAX];
+    return name != NULL && files_path(path, folder, name) == SF_OK && access(path, F_OK) == 0;
+}
+
 static int write_all(int fd, const uint8_t *data, size_t len)
 {
     while (len > 0) {

@@ -23,6 +23,9 @@ int backup_fail_file(char *why, int err, const char *done, const char *path);
 int files_path(char out[PATH_MAX], const char *folder, const char *name)
     __attribute__((warn_unused_result));
 
+/* Whether there is something of this name; `name` NULL = there is not. */
+int files_has(const char *folder, const char *name);
+
 int files_sum(const char *path, struct file_sum *out) __attribute__((warn_unused_result));
 
 /* Makes `to`, which must not exist, with this mode, and syncs it. `out` is of what was written. */

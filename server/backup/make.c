@@ -117,13 +117,8 @@ static int copy_kept(struct making *m, const struct kept_file *kept)
         return err;
     }
     err = files_copy(from, to, kept->mode, &sum);
-    if (err == SF_ERR_NOTFOUND) {
-        return !kept->required
-                   ? SF_OK
-                   : backup_fail(m->why, err,
-                                 "'%.400s' is not there: is '%.200s' the data folder of a "
-                                 "surefootd?",
-                                 from, m->r->data);
+    if (err == SF_ERR_NOTFOUND && !files_has(m->r->data, kept->with)) {
+        return SF_OK;
     }
     return err == SF_OK ? add(m, kept->name, &sum) : backup_fail_file(m->why, err, "copy", from);
 }
@@ -133,6 +128,12 @@ static int copy_database(struct making *m)
     char from[PATH_MAX];
     char to[PATH_MAX];
     struct backup_summary *s = &m->catalogue.summary;
+    if (!files_has(m->r->data, DATABASE_NAME)) {
+        return backup_fail(m->why, SF_ERR_NOTFOUND,
+                           "there is no " DATABASE_NAME " in '%.400s' that you may read: is it the "
+                           "data folder of a surefootd?",
+                           m->r->data);
+    }
     int err = paths_of(m, DATABASE_NAME, from, to);
     if (err == SF_OK) {
         err = database_copy(from, to, m->why);

@@ -149,7 +149,7 @@ static void what_cannot_be_read_stops_a_backup(void **state)
     assert_int_equal(files_path(key, kit.daemon.dir, "ca.key"), SF_OK);
     assert_int_equal(files_path(away, kit.daemon.dir, "ca.key.away"), SF_OK);
     assert_int_equal(rename(key, away), 0);
-    expect_refused(SF_ERR_NOTFOUND, "ca.key' is not there");
+    expect_refused(SF_ERR_NOTFOUND, "ca.key': there is no such file");
     assert_int_equal(mkdir(key, 0700), 0);
     expect_refused(SF_ERR_IO, "ca.key': Is a directory");
     assert_int_equal(rmdir(key), 0);
@@ -182,6 +182,24 @@ static void an_image_that_was_collected_meanwhile_is_left_out(void **state)
     assert_non_null(strstr(said.text, "it is the image of a release"));
     assert_int_equal(rename(away, path), 0);
     assert_int_equal(kit_upload(&kit, &loose, code), 201); /* the server has it again */
+}
+
+/* As it is where the certificate is another CA's from the first start on. */
+static void a_data_folder_without_a_private_ca_is_whole(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"ca.pem", "ca.key", "server.pem"};
+    char from[3][PATH_MAX];
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(files_path(from[i], kit.daemon.dir, names[i]), SF_OK);
+        assert_int_equal(rename(from[i], in_room(names[i])), 0);
+    }
+    must_back_up("no-ca");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(rename(in_room(names[i]), from[i]), 0);
+    }
+    expect_sound(in_room("no-ca"));
+    assert_false(exists(in_room("no-ca/ca.key")));
 }
 
 /* On file systems that only root can make, too small for all of it at different places. */
@@ -220,6 +238,7 @@ int main(void)
         cmocka_unit_test(a_second_backup_at_once_and_a_name_that_is_taken_are_refused),
         cmocka_unit_test(what_cannot_be_read_stops_a_backup),
         cmocka_unit_test(an_image_that_was_collected_meanwhile_is_left_out),
+        cmocka_unit_test(a_data_folder_without_a_private_ca_is_whole),
         cmocka_unit_test(a_full_disk_leaves_no_half_backup),
     };
     return cmocka_run_group_tests(tests, backup_kit_setup, backup_kit_teardown);
