@@ -205,7 +205,12 @@ static void print_product(const json_t *p)
         printf("%-18s %s\n", "check-in every", "3600 s (default)");
     }
     const char *key = json_string_value(json_object_get(p, "release_key"));
-    printf("%-18s %s\n", "release key", key ? key : "none: nothing can be published yet");
+    const char *kind = json_string_value(json_object_get(p, "kind"));
+    const int is_plain = kind && strcmp(kind, "plain") == 0;
+    printf("%-18s %s\n", "release key",
+           key        ? key
+           : is_plain ? "none: a plain product's images are not signed by us"
+                      : "none: nothing can be published yet");
     out_table(stdout, json_object_get(p, "hw_revisions"), class_columns, 0);
 }
 
@@ -239,7 +244,9 @@ static int make_create_body(const struct cli_args *args, json_t *body)
     int status = cli_require(args, C_CHIP);
     status = status == CLI_OK ? cli_require(args, C_VENDOR) : status;
     if (status == CLI_OK && chip_any_from_name(chip) < 0) {
-        status = cli_fail(CLI_USAGE, "unknown chip '%s'; there are %s", chip, chip_names());
+        status =
+            cli_fail(CLI_USAGE, "unknown chip '%s'; there are %s, and esp8266 for plain products",
+                     chip, chip_names());
     }
     if (status == CLI_OK && !cli_given(args, P_SLOT_SIZE) && !cli_given(args, P_TABLE)) {
         status = cli_fail(CLI_USAGE, "--slot-size or --partition-table is missing: an image that "
