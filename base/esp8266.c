@@ -14,7 +14,7 @@ enum {
     CHECKSUM_SEED = 0xef,
 };
 
-static const char name[] = "esp8266";
+static const char esp8266[] = "esp8266";
 
 /* One part from `at` on: its end, or an error. */
 static int32_t check_part(const uint8_t *data, size_t len, size_t at, struct sf_diag *diag)
@@ -81,12 +81,12 @@ int esp8266_image_check(const uint8_t *data, size_t len, struct sf_diag *diag)
 const char *chip_any_name(uint32_t chip_id)
 {
     if (chip_id == ESP8266_CHIP) {
-        return name;
+        return esp8266;
     }
     return chip_id <= UINT16_MAX ? sf_chip_name((uint16_t)chip_id) : NULL;
 }
 
-int chip_any_from_name(const char *text)
+int chip_any_from_name(const char *name)
 {
-    return strcmp(text, name) == 0 ? ESP8266_CHIP : sf_chip_from_name(text);
+    return strcmp(name, esp8266) == 0 ? ESP8266_CHIP : sf_chip_from_name(name);
 }

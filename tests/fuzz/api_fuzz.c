@@ -132,6 +132,7 @@ __attribute__((constructor)) static void set_up(void)
     w.p.loop_count = 1;
     w.p.stats = &w.stats;
     w.p.version = "fuzz";
+    w.p.room.artifacts = w.p.artifacts;
     w.p.now = now;
     open_world();
     (void)atexit(clean);
