@@ -34,12 +34,12 @@ struct product {
     uint32_t checkin_interval_s;           /* 0 = the server's default */
     uint8_t release_key[SF_P256_KEY_SIZE]; /* x || y; zeros = none yet */
     uint32_t require_credential;           /* 1: artifacts only with a device's credential */
-    uint32_t plain_access;                 /* enum plain_access */
     int64_t target_release;                /* 0 = none */
     int64_t target_gen;                    /* number of the order that set it */
     int64_t created_at;
     int64_t changed_at;
     int64_t stable_release;                        /* what the plain endpoint serves; 0 = none */
+    uint32_t plain_access;                         /* enum plain_access */
     char version_template[PLAIN_TEMPLATE_MAX + 1]; /* of version.json; "" = ours */
 };
 
