@@ -4,8 +4,8 @@
 bin=${BENCH_BIN:-build/release/bin}
 work=$(mktemp -d)
 server_pid= nginx_pid=
-# nginx cannot be asked for a free port: the first two of a place that depends on this process
-nginx_port=$((20000 + $$ % 10000 * 2)) nginx_default_port=$((nginx_port + 1))
+# nginx cannot be asked for a free port: two that depend on this process, below those that clients get
+nginx_port=$((20000 + $$ % 6000 * 2)) nginx_default_port=$((nginx_port + 1))
 cleanup() {
     [ -z "$server_pid" ] || kill "$server_pid" 2>/dev/null || true
     [ -z "$nginx_pid" ] || kill "$nginx_pid" 2>/dev/null || true
