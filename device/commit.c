@@ -9,7 +9,7 @@
 
 #include "device/steps.h"
 
-enum { HALF = SF_OTADATA_ENTRY_SIZE / 2, NO_WAY = SF_BOOT_NONE };
+enum { HALF = SF_OTADATA_ENTRY_SIZE / 2, NO_WAY = SF_BOOT_NONE, READ_TRIES = 3 };
 
 int sf_commit_read(const struct sf_config *config, struct sf_otadata_entry entry[2])
 {
@@ -18,12 +18,19 @@ int sf_commit_read(const struct sf_config *config, struct sf_otadata_entry entry
         return SF_ERR_NO_OTADATA;
     }
     for (unsigned i = 0; i < 2; i++) {
-        uint8_t bytes[SF_OTADATA_ENTRY_SIZE];
-        if (f->read(f->ctx, config->otadata_offset + i * SF_OTADATA_SECTOR_SIZE, bytes,
-                    sizeof(bytes)) != SF_OK) {
+        const uint32_t address = config->otadata_offset + i * SF_OTADATA_SECTOR_SIZE;
+        uint8_t bytes[2][SF_OTADATA_ENTRY_SIZE];
+        unsigned tries = 0;
+        int err;
+        do { /* what is decided by these bytes cannot be taken back: they are read twice */
+            err = f->read(f->ctx, address, bytes[0], sizeof(bytes[0]));
+            err |= f->read(f->ctx, address, bytes[1], sizeof(bytes[1]));
+        } while ((err != SF_OK || memcmp(bytes[0], bytes[1], sizeof(bytes[0])) != 0) &&
+                 ++tries < READ_TRIES);
+        if (tries == READ_TRIES) {
             return SF_ERR_FLASH_READ;
         }
-        sf_otadata_decode(bytes, &entry[i]);
+        sf_otadata_decode(bytes[0], &entry[i]);
     }
     return SF_OK;
 }
@@ -62,8 +69,8 @@ static int check_blank(const struct sf_config *config, unsigned sector)
                                                                                   : SF_OK;
 }
 
-static int write_entry(const struct sf_config *config, unsigned sector,
-                       const struct sf_otadata_entry *entry)
+static int write_entry_once(const struct sf_config *config, unsigned sector,
+                            const struct sf_otadata_entry *entry)
 {
     const uint32_t address = config->otadata_offset + sector * SF_OTADATA_SECTOR_SIZE;
     uint8_t bytes[SF_OTADATA_ENTRY_SIZE];
@@ -85,6 +92,14 @@ static int write_entry(const struct sf_config *config, unsigned sector,
         (void)erase_sector(config, sector); /* leave nothing that half looks like an entry */
     }
     return err;
+}
+
+/* Flash that fails once must not cost the entry that was there. */
+static int write_entry(const struct sf_config *config, unsigned sector,
+                       const struct sf_otadata_entry *entry)
+{
+    const int err = write_entry_once(config, sector, entry);
+    return err == SF_OK ? SF_OK : write_entry_once(config, sector, entry);
 }
 
 /* 1 if a valid entry names the slot; SF_BOOT_FACTORY is named by none. */
@@ -317,7 +332,8 @@ static int bootable(const struct sf_config *config, int slot)
 {
     const struct sf_platform *p = config->platform;
     return sf_install_map(config, slot) != NULL &&
-           (p->slot_bootable == NULL || p->slot_bootable(p->ctx, slot) == SF_OK);
+           (p->slot_bootable == NULL || p->slot_bootable(p->ctx, slot) == SF_OK ||
+            p->slot_bootable(p->ctx, slot) == SF_OK); /* one wrong read is not to strand it here */
 }
 
 /* Where the device would be without the live entry: the other entry's slot, the factory, NO_WAY. */
@@ -348,7 +364,8 @@ static int read_live(const struct sf_config *config, struct sf_otadata_entry ent
 }
 
 /* Marks the running slot VALID. As ESP-IDF does, in the live sector, if there is a way back should
- * power fail in between; else beside it, with a higher seq. */
+ * power fail in between; else, or where that sector takes it no more, beside it with a higher seq.
+ */
 int sf_commit_mark_valid(const struct sf_config *config)
 {
     struct sf_otadata_entry entry[2];
@@ -360,9 +377,13 @@ int sf_commit_mark_valid(const struct sf_config *config)
         return SF_OK;
     }
     const uint32_t seq = entry[live].ota_seq;
-    if (way_back(config, entry, live) != NO_WAY || seq >= SF_OTA_SEQ_EMPTY - config->slot_count) {
+    const int is_last = seq >= SF_OTA_SEQ_EMPTY - config->slot_count;
+    if (way_back(config, entry, live) != NO_WAY || is_last) {
         const struct sf_otadata_entry valid = sf_otadata_make(seq, SF_OTA_VALID);
-        return write_entry(config, (unsigned)live, &valid);
+        const int err = write_entry(config, (unsigned)live, &valid);
+        if (err == SF_OK || is_last) {
+            return err;
+        }
     }
     const struct sf_otadata_entry twin = sf_otadata_make(seq + config->slot_count, SF_OTA_VALID);
     return write_entry(config, (unsigned)(1 - live), &twin);
@@ -371,7 +392,8 @@ int sf_commit_mark_valid(const struct sf_config *config)
 /* SF_BACK_INVALIDATE is what ESP-IDF's esp_ota_mark_app_invalid_rollback does. SF_BACK_SWITCH does
  * not rely on the bootloader heeding the state: it takes the live entry away. Neither touches the
  * other entry, which leads back, so a cut loses nothing. On the way to the factory image it goes
- * first, because the bootloader would look for an image from where it points. */
+ * first, because the bootloader would look for an image from where it points. An entry whose sector
+ * cannot be erased any more is overwritten with zeros, which any flash takes. */
 int sf_commit_go_back(const struct sf_config *config, enum sf_back how)
 {
     struct sf_otadata_entry entry[2];
@@ -392,7 +414,16 @@ int sf_commit_go_back(const struct sf_config *config, enum sf_back how)
     const struct sf_otadata_entry gone = how == SF_BACK_INVALIDATE
                                              ? sf_otadata_make(entry[live].ota_seq, SF_OTA_INVALID)
                                              : sf_otadata_make(SF_OTA_SEQ_EMPTY, SF_OTA_UNDEFINED);
-    return write_entry(config, (unsigned)live, &gone);
+    const int err = write_entry(config, (unsigned)live, &gone);
+    if (err != SF_OK) {
+        static const uint8_t zeros[SF_OTADATA_ENTRY_SIZE];
+        const uint32_t address = config->otadata_offset + (uint32_t)live * SF_OTADATA_SECTOR_SIZE;
+        (void)program(config, address, zeros, sizeof(zeros));
+        if (sf_commit_read(config, entry) == SF_OK && !sf_commit_runs_boot_slot(config, entry)) {
+            return SF_OK;
+        }
+    }
+    return err;
 }
 
 /* One change that makes otadata name what runs rather than `target`, or nothing where it does so.

@@ -14,6 +14,7 @@ enum {
     SIGNATURE_BLOCK = 1216, /* Secure Boot V2: block, its crc at 1196 */
     SIGNATURE_CRC_AT = 1196,
     SIGNATURE_MAGIC = 0xe7,
+    MEASUREMENTS_MAX = 5, /* of the running image, until two agree */
 };
 
 const struct sf_slot_map *sf_install_map(const struct sf_config *config, int slot)
@@ -437,29 +438,49 @@ static int recognise_running(struct sf_core *c)
            recognise(c, c->trial.length, c->trial.fingerprint, c->trial.digest);
 }
 
-/* Length and digest of the running image: from the records where they still fit, else measured. An
- * image that cannot be measured is reported as unknown; that stops no check-in. */
+static int measure_begin(struct sf_core *c)
+{
+    uint32_t length = 0;
+    const int err = sf_install_length(c, c->config->running_slot, &length);
+    return err == SF_OK ? hash_start(c, length) : err;
+}
+
+/* Length and digest of the running image: from the records where they still fit, else measured,
+ * until two measurements agree: one wrong read would be told to the server, and remembered, for as
+ * long as the image runs. An image that cannot be measured is reported as unknown; that stops no
+ * check-in. */
 enum sf_event sf_install_measure(struct sf_core *c)
 {
     const int slot = c->config->running_slot;
     const enum sf_event done = c->trial.open ? SF_EVENT_TRIAL : SF_EVENT_OK;
+    uint8_t digest[SF_SHA256_SIZE] = {0};
 
-    if (c->step == 0) {
-        uint32_t length = 0;
-        if (recognise_running(c)) {
+    if (c->step == 0 && recognise_running(c)) {
+        return done;
+    }
+    if (c->step % 2 == 0) { /* one measurement is two steps: this, and the hash */
+        c->step++;
+        if (sf_core_note(c, measure_begin(c)) == SF_OK) {
+            return SF_EVENT_NONE;
+        }
+    } else {
+        const enum sf_event event = sf_install_hash_step(c, slot, digest);
+        if (event == SF_EVENT_NONE) {
+            return event;
+        }
+        if (event == SF_EVENT_OK && c->step > 1 &&
+            memcmp(digest, c->running_digest, SF_SHA256_SIZE) == 0) {
+            const int err =
+                sf_install_fingerprint(c, slot, c->hash_length, &c->running_fingerprint);
+            c->running_length = sf_core_note(c, err) == SF_OK ? c->hash_length : 0;
             return done;
         }
-        int err = sf_install_length(c, slot, &length);
-        if (err == SF_OK) {
-            err = hash_start(c, length);
-        }
-        c->step = 1;
-        return sf_core_note(c, err) == SF_OK ? SF_EVENT_NONE : done;
     }
-    const enum sf_event event = sf_install_hash_step(c, slot, c->running_digest);
-    if (event == SF_EVENT_OK) {
-        const int err = sf_install_fingerprint(c, slot, c->hash_length, &c->running_fingerprint);
-        c->running_length = sf_core_note(c, err) == SF_OK ? c->hash_length : 0;
+    memcpy(c->running_digest, digest, SF_SHA256_SIZE);
+    c->step = (uint8_t)((c->step + 1) / 2 * 2);
+    if (c->step < 2 * MEASUREMENTS_MAX) {
+        return SF_EVENT_NONE;
     }
-    return event == SF_EVENT_NONE ? SF_EVENT_NONE : done;
+    memset(c->running_digest, 0, SF_SHA256_SIZE);
+    return done;
 }

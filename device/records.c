@@ -201,7 +201,10 @@ int sf_record_load(const struct sf_store *store, enum sf_record key, void *recor
 {
     uint8_t bytes[SF_RECORD_MAX];
     memset(record, 0, layouts[key].size);
-    const int32_t len = store->get(store->ctx, key, bytes, sizeof(bytes));
+    int32_t len = store->get(store->ctx, key, bytes, sizeof(bytes));
+    if (len < 0 && len != SF_ERR_NOTFOUND) { /* a read that failed once must not pass for zeros */
+        len = store->get(store->ctx, key, bytes, sizeof(bytes));
+    }
     if (len == SF_ERR_NOTFOUND || len == SF_ERR_CORRUPT) {
         return (int)len;
     }
@@ -212,6 +215,15 @@ int sf_record_load(const struct sf_store *store, enum sf_record key, void *recor
     return err == SF_OK ? SF_OK : SF_ERR_CORRUPT;
 }
 
+/* A write that fails once must not cost an outcome or a trial: stores move on to another place. */
+static int set_twice(const struct sf_store *store, enum sf_record key, const void *data, size_t len)
+{
+    return store->set(store->ctx, key, data, len) == SF_OK ||
+                   store->set(store->ctx, key, data, len) == SF_OK
+               ? SF_OK
+               : SF_ERR_STORE;
+}
+
 int sf_record_save(const struct sf_store *store, enum sf_record key, const void *record)
 {
     uint8_t bytes[SF_RECORD_MAX];
@@ -219,10 +231,10 @@ int sf_record_save(const struct sf_store *store, enum sf_record key, const void 
     if (len < 0) {
         return (int)len;
     }
-    return store->set(store->ctx, key, bytes, (size_t)len) == SF_OK ? SF_OK : SF_ERR_STORE;
+    return set_twice(store, key, bytes, (size_t)len);
 }
 
 int sf_record_remove(const struct sf_store *store, enum sf_record key)
 {
-    return store->set(store->ctx, key, NULL, 0) == SF_OK ? SF_OK : SF_ERR_STORE;
+    return set_twice(store, key, NULL, 0);
 }

@@ -14,6 +14,7 @@ enum {
     WATCHDOG_GRACE_MS =
         60 * 1000, /* the engine judges first, the outer watchdog is the last resort */
     CONFIRM_RETRY_MS = 10 * 1000,
+    RETURNS_MAX = 2 * SF_SOFT_ATTEMPTS,
     TRIAL_BOOTS_MAX = 64, /* waking from deep sleep is no failure, but there is an end to it */
 };
 
@@ -92,13 +93,22 @@ int sf_boot_early(const struct sf_config *config)
     if (t.confirming && sf_commit_running_state(config, entry) == SF_OTA_VALID) {
         return SF_BOOT_GO_ON; /* confirmed; the engine finishes the bookkeeping */
     }
-    if (t.error == SF_OK) {
-        const int used_up = count_boot(&t, reset_reason(config));
-        err = sf_record_save(config->store, SF_RECORD_TRIAL, &t);
-        if (err != SF_OK || !used_up) {
-            return err;
-        }
+    const int is_away = !sf_commit_runs_boot_slot(config, entry);
+    const int used_up = t.error != SF_OK || count_boot(&t, reset_reason(config));
+    if (is_away) {
+        sf_count(&t.power_boots);
+        t.error = t.error != SF_OK ? t.error : SF_ERR_FLASH_WRITE;
     }
+    err = sf_record_save(config->store, SF_RECORD_TRIAL, &t);
+    /* otadata leads elsewhere, but a read or a write failed the bootloader: it gets another chance,
+     * a few times, for there may be no other image that boots. */
+    if (err == SF_OK && is_away && t.power_boots <= RETURNS_MAX) {
+        return SF_BOOT_REBOOT;
+    }
+    if (err == SF_OK && !used_up) {
+        return SF_BOOT_GO_ON;
+    }
+    /* A boot that cannot be counted could be any: a trial without an end is none. */
     err = sf_commit_go_back(config, SF_BACK_SWITCH);
     return err == SF_OK ? SF_BOOT_REBOOT : err;
 }
@@ -136,7 +146,7 @@ static int charge_trial(struct sf_core *c, int error)
     f->error = error;
     if (error == SF_ERR_NO_SERVER) {
         f->undecided = 1;
-    } else if (error == SF_ERR_POWER) {
+    } else if (error == SF_ERR_POWER || error == SF_ERR_FLASH_WRITE) {
         sf_count(&f->soft);
         f->refused = f->soft >= SF_SOFT_ATTEMPTS;
     } else {
@@ -191,7 +201,12 @@ static int settle_elsewhere(struct sf_core *c, const struct sf_otadata_entry ent
         error = SF_ERR_POWER; /* cut while the live entry was being marked */
     } else if (active >= 0 && c->config->slot_count > 0 &&
                sf_otadata_slot(&entry[active], c->config->slot_count) == t->slot) {
-        error = SF_ERR_FELL_BACK; /* otadata still wants it: left alone, see commit.c */
+        error = SF_ERR_FELL_BACK;
+        /* A bootloader that rolls back ends it at the next boot. Any other would try it again, when
+         * its trial is over. */
+        if (entry[active].ota_state != SF_OTA_PENDING_VERIFY) {
+            (void)sf_core_note(c, sf_commit_hold(c->config, t->slot));
+        }
     }
     return end_trial(c, error, reason);
 }
@@ -449,6 +464,14 @@ enum sf_event sf_trial_confirm(struct sf_core *c)
     return c->step == DONE ? SF_EVENT_OK : SF_EVENT_NONE;
 }
 
+/* 1 if this boot was the boot slot's and the next one will not be: an entry was lost on the way. */
+static int is_switched_away(const struct sf_core *c)
+{
+    struct sf_otadata_entry entry[2];
+    return c->runs_boot_slot && sf_commit_read(c->config, entry) == SF_OK &&
+           !sf_commit_runs_boot_slot(c->config, entry);
+}
+
 enum sf_event sf_trial_go_back(struct sf_core *c)
 {
     if (c->step == 0) {
@@ -461,7 +484,7 @@ enum sf_event sf_trial_go_back(struct sf_core *c)
         c->running_state != SF_OTA_PENDING_VERIFY || c->boot.rollback == SF_ROLLBACK_NO;
     const int err =
         sf_commit_go_back(c->config, ignores_state ? SF_BACK_SWITCH : SF_BACK_INVALIDATE);
-    if (err == SF_OK) {
+    if (err == SF_OK || is_switched_away(c)) {
         return SF_EVENT_OK;
     }
     (void)sf_core_note(c, err);

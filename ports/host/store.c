@@ -16,6 +16,7 @@
 enum {
     SECTOR_HEADER_SIZE = 32,
     RECORD_HEADER_SIZE = 16,
+    READ_TRIES = 3,
     GRAIN = 32, /* records begin at multiples of the largest write size */
     RECORD_MAX = RECORD_HEADER_SIZE + SF_RECORD_MAX,
     RECORD_SPACE_MAX = (RECORD_MAX + GRAIN - 1) / GRAIN * GRAIN,
@@ -48,15 +49,39 @@ static uint32_t sector_address(const struct sf_host_store *s, int sector)
     return s->offset + (uint32_t)sector * SF_SECTOR_SIZE;
 }
 
+/* Until two reads agree: a wrong bit would pass for a torn or a decayed record, and an older one
+ * count. At most RECORD_SPACE_MAX bytes. */
 static int read_at(const struct sf_host_store *s, int sector, uint32_t at, void *out, size_t len)
 {
-    return s->flash->read(s->flash->ctx, sector_address(s, sector) + at, out, len);
+    const struct sf_flash *f = s->flash;
+    const uint32_t address = sector_address(s, sector) + at;
+    uint8_t again[RECORD_SPACE_MAX];
+    int err = SF_OK;
+    for (unsigned i = 0; i < READ_TRIES; i++) {
+        err = f->read(f->ctx, address, out, len);
+        if (err == SF_OK) {
+            err = f->read(f->ctx, address, again, len);
+        }
+        if (err == SF_OK && memcmp(out, again, len) == 0) {
+            return SF_OK;
+        }
+    }
+    return err < 0 ? err : SF_ERR_IO;
 }
 
+/* At most RECORD_SPACE_MAX bytes. */
 static int write_at(const struct sf_host_store *s, int sector, uint32_t at, const void *data,
                     size_t len)
 {
-    return s->flash->write(s->flash->ctx, sector_address(s, sector) + at, data, len);
+    uint8_t back[RECORD_SPACE_MAX];
+    const int err = s->flash->write(s->flash->ctx, sector_address(s, sector) + at, data, len);
+    if (err < 0) {
+        return err;
+    }
+    if (read_at(s, sector, at, back, len) < 0 || memcmp(back, data, len) != 0) {
+        return SF_ERR_READ_BACK; /* a record that is stored must be there at the next boot */
+    }
+    return SF_OK;
 }
 
 static int is_erased(const uint8_t *data, size_t len)

@@ -232,7 +232,7 @@ static void run_bootloader(struct rig *r)
 
 void rig_boot(struct rig *r, enum sf_reset_reason reason)
 {
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < RIG_EARLY_REBOOTS; i++) {
         sf_host_flash_power_on(&r->chip);
         sf_host_flash_power_on(&r->nvs);
         assert_int_equal(sf_host_store_open(&r->store, &r->nvs.ops, 0), SF_OK);

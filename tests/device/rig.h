@@ -23,6 +23,7 @@ enum {
     RIG_SMALL = 20 * 1024 + 480, /* bytes of an image: no multiple of a sector */
     RIG_LARGE = 150 * 1024 + 16, /* passes two progress records */
     RIG_OUTCOMES = 32,
+    RIG_EARLY_REBOOTS = 10, /* in a row, at most */
     RIG_ENDLESS = 1 << 30,
 };
 

@@ -294,6 +294,76 @@ static void a_flash_error_keeps_the_old_value_and_the_next_set_works(void **stat
     assert_memory_equal(out, "two", 3);
 }
 
+/* A flash that programs one bit less, or reads one wrong, without a word. */
+struct liar {
+    struct sf_flash ops;
+    const struct sf_flash *real;
+    uint32_t stuck; /* this byte's lowest bit stays 1; 0 = none */
+    int wrong_read; /* the n-th read from now has a bit wrong; < 0 = none */
+};
+
+static int liar_read(void *ctx, uint32_t address, void *out, size_t len)
+{
+    struct liar *l = ctx;
+    const int err = l->real->read(l->real->ctx, address, out, len);
+    if (l->wrong_read-- == 0) {
+        ((uint8_t *)out)[len / 2] ^= 1;
+    }
+    return err;
+}
+
+static int liar_write(void *ctx, uint32_t address, const void *data, size_t len)
+{
+    const struct liar *l = ctx;
+    uint8_t bytes[SF_SECTOR_SIZE];
+    memcpy(bytes, data, len);
+    if (l->stuck >= address && l->stuck < address + len) {
+        bytes[l->stuck - address] |= 1;
+    }
+    return l->real->write(l->real->ctx, address, bytes, len);
+}
+
+static int liar_erase(void *ctx, uint32_t address, size_t len)
+{
+    const struct liar *l = ctx;
+    return l->real->erase(l->real->ctx, address, len);
+}
+
+static void what_does_not_read_back_is_not_stored(void **state)
+{
+    struct sf_host_flash *chip = *state;
+    static const uint8_t zeros[20];
+    uint8_t got[SF_RECORD_MAX];
+    struct liar liar = {.ops = {&liar, liar_read, liar_write, liar_erase, 4},
+                        .real = &chip->ops,
+                        .stuck = AT + 64 + 20, /* in the second record's data */
+                        .wrong_read = -1};
+    struct sf_host_store store;
+    assert_int_equal(sf_host_store_open(&store, &liar.ops, AT), SF_OK);
+    assert_int_equal(store.ops.set(&store, SF_RECORD_FLOOR, "floor", 5), SF_OK);
+    assert_true(store.ops.set(&store, SF_RECORD_TRIAL, zeros, sizeof(zeros)) < 0);
+    assert_int_equal(store.ops.set(&store, SF_RECORD_TRIAL, zeros, sizeof(zeros)), SF_OK);
+    assert_int_equal(sf_host_store_open(&store, &liar.ops, AT), SF_OK);
+    assert_int_equal(store.ops.get(&store, SF_RECORD_TRIAL, got, sizeof(got)), sizeof(zeros));
+}
+
+static void a_wrong_read_at_the_start_loses_no_record(void **state)
+{
+    struct sf_host_flash *chip = *state;
+    struct sf_host_store *first = store_of(state);
+    struct sf_host_store store;
+    uint8_t got[SF_RECORD_MAX];
+    assert_int_equal(first->ops.set(first, SF_RECORD_FLOOR, "floor", 5), SF_OK);
+    for (int n = 0; n < 20; n++) {
+        struct liar liar = {.ops = {&liar, liar_read, liar_write, liar_erase, 4},
+                            .real = &chip->ops,
+                            .wrong_read = n};
+        assert_int_equal(sf_host_store_open(&store, &liar.ops, AT), SF_OK);
+        assert_int_equal(store.ops.get(&store, SF_RECORD_FLOOR, got, sizeof(got)), 5);
+        assert_memory_equal(got, "floor", 5);
+    }
+}
+
 #define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, make_store, release_store)
 
 int main(void)
@@ -308,6 +378,8 @@ int main(void)
         STORE_TEST(wrong_sizes_and_keys_are_refused),
         STORE_TEST(foreign_bytes_are_an_empty_store_that_can_be_used),
         STORE_TEST(a_flash_error_keeps_the_old_value_and_the_next_set_works),
+        STORE_TEST(what_does_not_read_back_is_not_stored),
+        STORE_TEST(a_wrong_read_at_the_start_loses_no_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
