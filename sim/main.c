@@ -18,6 +18,7 @@
 #include "sim/flash_image.h"
 #include "sim/fleet.h"
 #include "sim/options.h"
+#include "sim/powercut/command.h"
 #include "sim/report.h"
 #include "surefoot/record.h"
 
@@ -392,20 +393,27 @@ static int act(const struct options *o)
     return EXIT_USAGE;
 }
 
-int main(int argc, char **argv)
+/* A full disk behind a redirected stdout must not look like success. */
+static int finish_output(int status)
 {
-    struct options options;
-    char error[OPTIONS_ERROR_SIZE];
-    if (options_parse(argc, argv, &options, error) < 0) {
-        fprintf(stderr, "surefoot-sim: %s\n", error);
-        return EXIT_USAGE;
-    }
-    handle_signals();
-    int status = act(&options);
-    /* A full disk behind a redirected stdout must not look like success. */
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_GOOD) {
         say("cannot write", "standard output", strerrordesc_np(errno));
         status = EXIT_SOME_NOT;
     }
     return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    char error[OPTIONS_ERROR_SIZE];
+    if (argc > 1 && strcmp(argv[1], "powercut") == 0) {
+        return finish_output(powercut_command(argc - 1, argv + 1));
+    }
+    if (options_parse(argc, argv, &options, error) < 0) {
+        fprintf(stderr, "surefoot-sim: %s\n", error);
+        return EXIT_USAGE;
+    }
+    handle_signals();
+    return finish_output(act(&options));
 }

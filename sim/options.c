@@ -19,6 +19,7 @@ static const char help_text[] =
     "       surefoot-sim run --static URL (--firmware APP.bin | --flash DUMP.bin)\n"
     "                        --release-key FILE|HEX [options]\n"
     "       surefoot-sim make-flash --firmware APP.bin --output FLASH.bin\n"
+    "       surefoot-sim powercut [--help]\n"
     "\n"
     "Runs virtual ESP32s, with the update engine that real devices run, against a server.\n"
     "\n"
@@ -486,7 +487,8 @@ int options_parse(int argc, char **argv, struct options *out, char error[OPTIONS
     int is_run = strcmp(command, "run") == 0;
     if (!is_run && strcmp(command, "make-flash") != 0 && command[0] != '-') {
         return fail(&p, SF_ERR_NOTFOUND,
-                    "unknown command '%s': surefoot-sim knows run and make-flash", command);
+                    "unknown command '%s': surefoot-sim knows run, make-flash and powercut",
+                    command);
     }
     int has_command = command[0] != '-';
     out->command = is_run ? OPTIONS_RUN : has_command ? OPTIONS_MAKE_FLASH : OPTIONS_HELP;

@@ -92,6 +92,17 @@ static int write_otadata(const struct vesp32 *v, uint32_t otadata_offset,
     return flash->write(flash->ctx, address, write->entry, sizeof(write->entry));
 }
 
+/* The bootloader's last act before it loads the image. */
+static int burn_efuse(struct vesp32 *v, uint32_t version)
+{
+    int err = SF_OK;
+    if (version != v->efuse_secure_version && v->options.burn) {
+        err = v->options.burn(v->options.burn_ctx, v->efuse_secure_version, &version);
+    }
+    v->efuse_secure_version = version;
+    return err;
+}
+
 /* The second-stage bootloader. Fills options.work and `decision`. */
 static int run_bootloader(struct vesp32 *v, struct sf_boot_decision *decision)
 {
@@ -109,9 +120,12 @@ static int run_bootloader(struct vesp32 *v, struct sf_boot_decision *decision)
     int err = sf_bootloader_run(&bootloader, v->options.work, decision, &diag);
     for (unsigned i = 0; i < decision->write_count && err == SF_OK; i++) {
         err = write_otadata(v, v->options.work->otadata_offset, &decision->write[i]);
+        err = v->flash->has_power ? SF_OK : err; /* it logs what failed, and boots all the same */
     }
     if (err == SF_OK) {
-        v->efuse_secure_version = decision->efuse_secure_version;
+        err = burn_efuse(v, decision->efuse_secure_version);
+    }
+    if (err == SF_OK) {
         err = decision->slot == SF_BOOT_NONE ? SF_ERR_NOT_BOOTABLE : SF_OK;
     }
     return err;

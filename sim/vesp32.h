@@ -43,6 +43,10 @@ struct vesp32_options {
     uint8_t anti_rollback;
     uint32_t efuse_secure_version; /* at first */
     uint32_t watchdog_ms;          /* that resets a hanging application; 0 = 5000 */
+    /* Asked before the bootloader burns eFuse bits: how far it gets, in `*to`. < 0 = power is lost
+     * at it (flash->has_power is 0 then). NULL = all the way. */
+    int (*burn)(void *ctx, uint32_t from, uint32_t *to);
+    void *burn_ctx;
 };
 
 struct vesp32 {
