@@ -87,7 +87,8 @@ struct sf_deployment {
     uint8_t slot;   /* where to */
     uint8_t erased; /* something of that slot was erased for it */
     uint8_t restarts;
-    uint8_t losses; /* in a row, without a new sector */
+    uint8_t losses;  /* in a row, without a new sector */
+    uint8_t resumed; /* it goes on behind bytes that an earlier boot wrote */
     uint32_t image_size;
     uint32_t max_secure_version;
     uint32_t fingerprint; /* of the image as hashed */

@@ -31,6 +31,7 @@ static void start_over(struct sf_core *c)
     c->held.complete = 0;
     c->held.etag[0] = '\0';
     c->offset = 0;
+    c->deploy.resumed = 0;
 }
 
 int sf_fetch_build(struct sf_core *c)
@@ -120,6 +121,7 @@ static void record_progress(struct sf_core *c)
         .slot = c->held.slot, .length = c->held.length, .bytes = c->held.bytes};
     memcpy(p.digest, c->held.digest, SF_SHA256_SIZE);
     memcpy(p.etag, c->held.etag, sizeof(p.etag));
+    memcpy(p.manifest_digest, c->deploy.target.manifest_digest, SF_SHA256_SIZE);
     const int err = sf_record_save(c->config->store, SF_RECORD_PROG, &p);
     if (err != SF_OK) {
         c->last_error = err;

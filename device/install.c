@@ -1,7 +1,9 @@
 /* The slots' bytes: gate, sector writes, read-back hash, and what is known of each slot.
  *
  * 1. The running slot is never written: every write goes through sf_install_sector(), which checks.
- * 2. What was recorded of a slot is forgotten before its first sector is erased.
+ * 2. What was recorded of a slot is forgotten before its first sector is erased; of a download that
+ *    goes on, not before it is complete. What an earlier boot wrote counts for nothing until the
+ *    whole slot has hashed to what was signed.
  * 3. Each step reads, or erases and programs, one sector at most. */
 #include <string.h>
 
@@ -239,6 +241,9 @@ static int forget_slot(struct sf_core *c)
         c->failed.slot = SF_NO_WIRE_SLOT;
         err = sf_record_save(c->config->store, SF_RECORD_FAILED, &c->failed);
     }
+    if (err == SF_OK && !c->deploy.resumed) {
+        err = sf_record_remove(c->config->store, SF_RECORD_PROG);
+    }
     return err;
 }
 
@@ -295,6 +300,24 @@ int sf_install_sector(struct sf_core *c, uint32_t offset, uint32_t len)
     return err == SF_OK ? read_back(c, map->offset + offset, len) : err;
 }
 
+/* A download of the very same release into the same slot goes on behind what was recorded of it.
+ * The sector it goes on in is erased again, like any. */
+static void resume(struct sf_core *c)
+{
+    struct sf_record_progress p;
+    const struct sf_target *t = &c->deploy.target;
+    if (c->deploy.kind != SF_TRIAL_INSTALL ||
+        sf_record_load(c->config->store, SF_RECORD_PROG, &p) != SF_OK || p.slot != c->deploy.slot ||
+        p.length != c->deploy.image_size || p.bytes >= p.length || p.bytes % SF_SECTOR_SIZE != 0 ||
+        memcmp(p.digest, t->image_digest, SF_SHA256_SIZE) != 0 ||
+        memcmp(p.manifest_digest, t->manifest_digest, SF_SHA256_SIZE) != 0) {
+        return;
+    }
+    c->deploy.resumed = p.bytes > 0;
+    c->held.bytes = p.bytes;
+    memcpy(c->held.etag, p.etag, sizeof(p.etag));
+}
+
 /* Whether the slot holds the wanted image, or its beginning, already. */
 static void look_at_slot(struct sf_core *c)
 {
@@ -310,6 +333,7 @@ static void look_at_slot(struct sf_core *c)
         memcmp(c->held.digest, wanted, SF_SHA256_SIZE) != 0) {
         c->held = (struct sf_held){.slot = c->deploy.slot, .length = c->deploy.image_size};
         memcpy(c->held.digest, wanted, SF_SHA256_SIZE);
+        resume(c);
     }
 }
 
@@ -367,6 +391,7 @@ enum sf_event sf_install_gate(struct sf_core *c)
         if (err != SF_OK) { /* it is not what was remembered: begin anew */
             c->held.complete = 0;
             c->held.bytes = 0;
+            c->deploy.resumed = 0;
         }
     }
     c->offset = c->held.bytes;
@@ -388,7 +413,8 @@ enum sf_event sf_install_hash(struct sf_core *c)
         return event;
     }
     if (!sf_equal_constant_time(digest, c->deploy.target.image_digest, SF_SHA256_SIZE)) {
-        const int remembered = !c->deploy.erased;
+        const int remembered = !c->deploy.erased || c->deploy.resumed;
+        c->deploy.resumed = 0;
         c->held.complete = 0;
         c->held.bytes = 0;
         c->offset = 0;

@@ -56,7 +56,7 @@ static const struct field failed_fields[] = {
 static const struct field progress_fields[] = {
     NUMBER(sf_record_progress, slot),   BYTES(sf_record_progress, digest),
     NUMBER(sf_record_progress, length), NUMBER(sf_record_progress, bytes),
-    BYTES(sf_record_progress, etag),
+    BYTES(sf_record_progress, etag),    BYTES(sf_record_progress, manifest_digest),
 };
 
 static const struct field floor_fields[] = {

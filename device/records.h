@@ -67,6 +67,7 @@ struct sf_record_progress {
     uint32_t length;
     uint32_t bytes; /* multiple of SF_SECTOR_SIZE, never more than is in flash */
     char etag[SF_ETAG_MAX + 1];
+    uint8_t manifest_digest[SF_SHA256_SIZE]; /* of the manifest that named it */
 };
 
 struct sf_record_floor { /* never below */
