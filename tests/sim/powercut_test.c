@@ -1,5 +1,5 @@
-/* The power-cut proof's own parts: flash that tears as flash does, schedules that are text, and a
- * sweep that finds what is planted. That it finds a broken engine is tests/mutations. */
+/* The power-cut proof's own parts: flash that tears as flash does, schedules that are text, and
+ * scenarios that end as they should. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
