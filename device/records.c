@@ -218,10 +218,11 @@ int sf_record_load(const struct sf_store *store, enum sf_record key, void *recor
 /* A write that fails once must not cost an outcome or a trial: stores move on to another place. */
 static int set_twice(const struct sf_store *store, enum sf_record key, const void *data, size_t len)
 {
-    return store->set(store->ctx, key, data, len) == SF_OK ||
-                   store->set(store->ctx, key, data, len) == SF_OK
-               ? SF_OK
-               : SF_ERR_STORE;
+    int err = store->set(store->ctx, key, data, len);
+    if (err != SF_OK) {
+        err = store->set(store->ctx, key, data, len);
+    }
+    return err == SF_OK ? SF_OK : SF_ERR_STORE;
 }
 
 int sf_record_save(const struct sf_store *store, enum sf_record key, const void *record)

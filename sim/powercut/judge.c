@@ -50,7 +50,7 @@ enum kit_image judge_image_in(const struct world *w, int slot)
 static void read_entries(const struct world *w, struct sf_otadata_entry entry[2])
 {
     for (unsigned i = 0; i < 2; i++) {
-        sf_otadata_decode(w->chip.flash.cells + KIT_OTADATA + i * SF_OTADATA_SECTOR_SIZE,
+        sf_otadata_decode(w->chip.flash.cells + KIT_OTADATA + (size_t)i * SF_OTADATA_SECTOR_SIZE,
                           &entry[i]);
     }
 }

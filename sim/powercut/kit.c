@@ -103,8 +103,8 @@ void kit_mac(const uint8_t xy[SF_P256_KEY_SIZE], const uint8_t digest[SF_SHA256_
     memcpy(text + 1 + SF_P256_KEY_SIZE, digest, SF_SHA256_SIZE);
     for (uint8_t half = 0; half < 2; half++) {
         text[0] = half;
-        if (sf_sha256(crypto_openssl(), text, sizeof(text), signature + half * SF_SHA256_SIZE) !=
-            SF_OK) {
+        if (sf_sha256(crypto_openssl(), text, sizeof(text),
+                      signature + (size_t)half * SF_SHA256_SIZE) != SF_OK) {
             memset(signature, 0, SF_P256_SIGNATURE_SIZE); /* verifies nowhere */
         }
     }

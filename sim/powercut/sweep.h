@@ -59,7 +59,7 @@ uint64_t sweep_units(const struct sweep_options *o);
 int sweep_run(const struct sweep_options *o, struct tally *t) __attribute__((warn_unused_result));
 
 /* Plays one schedule and tells in words what happens. Errors as above. */
-int sweep_replay(const struct schedule *s, FILE *trace, struct tally *t)
+int sweep_replay(const struct schedule *plan, FILE *trace, struct tally *t)
     __attribute__((warn_unused_result));
 
 int sweep_cost(const struct scenario *scenario, enum kit_size size, struct cost *out)
