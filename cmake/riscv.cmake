@@ -5,6 +5,6 @@ set(CMAKE_SYSTEM_PROCESSOR riscv32)
 set(CMAKE_C_COMPILER riscv64-unknown-elf-gcc)
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 set(CMAKE_C_FLAGS_INIT
-    "-march=rv32imc -mabi=ilp32 -ffreestanding -ffunction-sections -fdata-sections -fstack-usage -DSF_NO_DIAG_TEXTS \
+    "-march=rv32imc -mabi=ilp32 -ffreestanding -ffunction-sections -fdata-sections -fstack-usage -DSF_NO_DIAG \
 -isystem ${CMAKE_CURRENT_LIST_DIR}/../ports/template/libc")
 set(CMAKE_C_FLAGS_MINSIZEREL_INIT "-Os")

@@ -90,7 +90,7 @@ struct sf_bytes sf_cbor_skip(struct sf_cbor_reader *r);
 
 /* Makes the reader fail with `err` at its present position (for checks of the caller's own). */
 void sf_cbor_fail(struct sf_cbor_reader *r, int err, const char *why);
-#ifdef SF_NO_DIAG_TEXTS
+#ifdef SF_NO_DIAG
 #define sf_cbor_fail(r, err, why) ((void)(why), (sf_cbor_fail)((r), (err), ""))
 #endif
 

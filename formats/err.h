@@ -128,9 +128,10 @@ struct sf_diag {
 /* Fills `diag` unless it is NULL, and returns `err`: for `return sf_fail(...)`. */
 int sf_fail(struct sf_diag *diag, int err, size_t offset, const char *why);
 
-/* A firmware shows the number, never the phrase: it saves 3 KiB by leaving the phrases out. */
-#ifdef SF_NO_DIAG_TEXTS
-#define sf_fail(diag, err, offset, why) ((void)(why), (sf_fail)((diag), (err), (offset), ""))
+/* A firmware shows the number alone: it saves 4 KiB by having no diag at all. None is written then,
+ * not even on failure. */
+#ifdef SF_NO_DIAG
+#define sf_fail(diag, err, offset, why) ((void)(diag), (void)(offset), (void)(why), (err))
 #endif
 
 #endif
