@@ -30,32 +30,55 @@ _Static_assert(SF_IMAGE_RECORD_OFFSET == SF_IMAGE_DESC_OFFSET + SF_IMAGE_DESC_SI
 _Static_assert(SF_IMAGE_RECORD_OFFSET + SF_IMAGE_RECORD_SIZE <= SF_IMAGE_HEAD_SIZE,
                "the head holds the record");
 
-static const struct {
-    uint16_t id;
-    const char *name;
-} chips[] = {
-    {SF_CHIP_ESP32, "esp32"},       {SF_CHIP_ESP32S2, "esp32s2"},   {SF_CHIP_ESP32C3, "esp32c3"},
-    {SF_CHIP_ESP32S3, "esp32s3"},   {SF_CHIP_ESP32C2, "esp32c2"},   {SF_CHIP_ESP32C6, "esp32c6"},
-    {SF_CHIP_ESP32H2, "esp32h2"},   {SF_CHIP_ESP32P4, "esp32p4"},   {SF_CHIP_ESP32C61, "esp32c61"},
-    {SF_CHIP_ESP32C5, "esp32c5"},   {SF_CHIP_ESP32H21, "esp32h21"}, {SF_CHIP_ESP32H4, "esp32h4"},
-    {SF_CHIP_ESP32S31, "esp32s31"},
+/* Two tables, because a device knows ids and never names. */
+#define CHIP_MAP(X)         \
+    X(ESP32, "esp32")       \
+    X(ESP32S2, "esp32s2")   \
+    X(ESP32C3, "esp32c3")   \
+    X(ESP32S3, "esp32s3")   \
+    X(ESP32C2, "esp32c2")   \
+    X(ESP32C6, "esp32c6")   \
+    X(ESP32H2, "esp32h2")   \
+    X(ESP32P4, "esp32p4")   \
+    X(ESP32C61, "esp32c61") \
+    X(ESP32C5, "esp32c5")   \
+    X(ESP32H21, "esp32h21") \
+    X(ESP32H4, "esp32h4")   \
+    X(ESP32S31, "esp32s31")
+
+static const uint8_t chip_ids[] = {
+#define X(id, name) SF_CHIP_##id,
+    CHIP_MAP(X)
+#undef X
 };
+static const char *const chip_names[] = {
+#define X(id, name) name,
+    CHIP_MAP(X)
+#undef X
+};
+enum { CHIP_COUNT = sizeof(chip_ids) };
+
+/* Its place in the tables, or CHIP_COUNT. */
+static unsigned find_chip(unsigned chip_id)
+{
+    unsigned i = 0;
+    while (i < CHIP_COUNT && chip_ids[i] != chip_id) {
+        i++;
+    }
+    return i;
+}
 
 const char *sf_chip_name(uint16_t chip_id)
 {
-    for (size_t i = 0; i < sizeof(chips) / sizeof(chips[0]); i++) {
-        if (chips[i].id == chip_id) {
-            return chips[i].name;
-        }
-    }
-    return NULL;
+    const unsigned i = find_chip(chip_id);
+    return i < CHIP_COUNT ? chip_names[i] : NULL;
 }
 
 int sf_chip_from_name(const char *name)
 {
-    for (size_t i = 0; i < sizeof(chips) / sizeof(chips[0]); i++) {
-        if (strcmp(chips[i].name, name) == 0) {
-            return chips[i].id;
+    for (unsigned i = 0; i < CHIP_COUNT; i++) {
+        if (strcmp(chip_names[i], name) == 0) {
+            return chip_ids[i];
         }
     }
     return -1;
@@ -159,7 +182,7 @@ static int check_header(const uint8_t *data, size_t len, struct sf_diag *diag)
     if (data[1] == 0 || data[1] > SF_IMAGE_SEGMENT_MAX) {
         return sf_fail(diag, SF_ERR_SEGMENTS, 1, "the number of segments is not 1 to 16");
     }
-    if (sf_chip_name((uint16_t)(data[12] | (unsigned)data[13] << 8)) == NULL) {
+    if (find_chip(data[12] | (unsigned)data[13] << 8) == CHIP_COUNT) {
         return sf_fail(diag, SF_ERR_CHIP_UNKNOWN, 12, "unknown chip id in the image header");
     }
     return SF_OK;

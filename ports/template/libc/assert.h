@@ -1,12 +1,12 @@
 #ifndef ASSERT_H
 #define ASSERT_H
 
-/* A failed assertion stops the chip: the port resets from there. */
+/* A failed assertion stops the chip: the port resets from there. Its return address says where; a
+ * chip has no room for the words. */
 
-void __assert_fail(const char *expression, const char *file, unsigned line, const char *function)
-    __attribute__((noreturn));
+void sf_assert_failed(void) __attribute__((noreturn));
 
-#define assert(e) ((e) ? (void)0 : __assert_fail(#e, "", __LINE__, ""))
+#define assert(e) ((e) ? (void)0 : sf_assert_failed())
 #define static_assert _Static_assert
 
 #endif
