@@ -82,7 +82,7 @@ struct sf_response_head {
 /* The caller's memory for one engine; the contents are private (device/engine_private.h asserts
  * that they fit). With the sector buffer at most 6 KiB. */
 struct sf_engine {
-    uint64_t opaque[248];
+    uint64_t opaque[200];
 };
 
 /* `config` is kept by reference. `now_ms` is monotonic, from any start. */

@@ -145,7 +145,14 @@ struct sf_core {
     /* who */
     uint8_t boot_id[SF_BOOT_ID_SIZE];
     uint8_t nonce[SF_NONCE_SIZE];
-    char authorization[7 + SF_DEVICE_ID_MAX + 1 + SF_SECRET_HEX_SIZE + 1];
+    union {
+        char authorization[7 + SF_DEVICE_ID_MAX + 1 + SF_SECRET_HEX_SIZE + 1];
+        struct { /* a source without a server: nobody to show a credential to */
+            char source_path[SF_SOURCE_PATH_MAX + 1];
+            char source_etag[SF_ETAG_MAX + 1]; /* of the last manifest; "" = none */
+            uint8_t source_quiet; /* that one verified in this boot, and asks for nothing */
+        };
+    };
 
     /* what runs */
     uint32_t running_state;
@@ -171,11 +178,6 @@ struct sf_core {
     struct sf_sha256 hash;
     uint32_t hash_offset;
     uint32_t hash_length;
-
-    /* a source without a server */
-    char source_path[SF_SOURCE_PATH_MAX + 1];
-    char source_etag[SF_ETAG_MAX + 1]; /* of the last manifest; "" = none */
-    uint8_t source_quiet;              /* that one verified in this boot, and asks for nothing */
 
     struct sf_exchange exchange;
     struct sf_deployment deploy;

@@ -265,15 +265,20 @@ static int settle(struct sf_core *c)
 static void load_records(struct sf_core *c)
 {
     const struct sf_store *store = c->config->store;
-    const struct {
-        enum sf_record key;
-        void *record;
+    static const struct {
+        uint16_t key; /* enum sf_record */
+        uint16_t offset;
     } all[] = {
-        {SF_RECORD_BOOT, &c->boot},   {SF_RECORD_TRIAL, &c->trial}, {SF_RECORD_FAILED, &c->failed},
-        {SF_RECORD_FLOOR, &c->floor}, {SF_RECORD_OUT, &c->out},     {SF_RECORD_GOOD, &c->good},
+        {SF_RECORD_BOOT, offsetof(struct sf_core, boot)},
+        {SF_RECORD_TRIAL, offsetof(struct sf_core, trial)},
+        {SF_RECORD_FAILED, offsetof(struct sf_core, failed)},
+        {SF_RECORD_FLOOR, offsetof(struct sf_core, floor)},
+        {SF_RECORD_OUT, offsetof(struct sf_core, out)},
+        {SF_RECORD_GOOD, offsetof(struct sf_core, good)},
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        const int err = sf_record_load(store, all[i].key, all[i].record);
+        const int err =
+            sf_record_load(store, (enum sf_record)all[i].key, (uint8_t *)c + all[i].offset);
         if (err != SF_OK && err != SF_ERR_NOTFOUND) {
             (void)sf_core_note(c, err);
         }
