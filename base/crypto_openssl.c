@@ -16,6 +16,12 @@ struct holder {
 
 _Static_assert(sizeof(struct holder) <= sizeof(struct sf_sha256), "room for the pointer");
 
+void crypto_openssl_put_hash(struct sf_sha256 *hash, EVP_MD_CTX *md)
+{
+    const struct holder holder = {md};
+    memcpy(hash->opaque, &holder, sizeof(holder));
+}
+
 static EVP_MD_CTX *hash_get(const struct sf_sha256 *hash)
 {
     struct holder holder;
@@ -42,8 +48,7 @@ static int sha256_start(void *ctx, struct sf_sha256 *hash)
         EVP_MD_CTX_free(md);
         return SF_ERR_CRYPTO;
     }
-    const struct holder holder = {md};
-    memcpy(hash->opaque, &holder, sizeof(holder));
+    crypto_openssl_put_hash(hash, md);
     return SF_OK;
 }
 

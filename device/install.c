@@ -9,13 +9,11 @@
 
 #include "device/steps.h"
 #include "formats/crc32.h"
+#include "formats/sbv2.h"
 
 enum {
     CHUNK = 128, /* read back in pieces this large */
     IMAGE_PAD = 16,
-    SIGNATURE_BLOCK = 1216, /* Secure Boot V2: block, its crc at 1196 */
-    SIGNATURE_CRC_AT = 1196,
-    SIGNATURE_MAGIC = 0xe7,
     MEASUREMENTS_MAX = 5, /* of the running image, until two agree */
 };
 
@@ -87,13 +85,7 @@ int sf_install_judge_head(const struct sf_core *c)
 static int has_signature(const struct sf_core *c, uint32_t at)
 {
     uint8_t *block = sf_scratch(c)->sector;
-    if (flash_read(c, at, block, SIGNATURE_BLOCK) != SF_OK || block[0] != SIGNATURE_MAGIC) {
-        return 0;
-    }
-    const uint32_t crc =
-        (uint32_t)block[SIGNATURE_CRC_AT] | (uint32_t)block[SIGNATURE_CRC_AT + 1] << 8 |
-        (uint32_t)block[SIGNATURE_CRC_AT + 2] << 16 | (uint32_t)block[SIGNATURE_CRC_AT + 3] << 24;
-    return crc == sf_crc32(0, block, SIGNATURE_CRC_AT);
+    return flash_read(c, at, block, SF_SBV2_BLOCK_SIZE) == SF_OK && sf_sbv2_is_block(block);
 }
 
 /* The length of the image in `slot`, by walking its segments: the flash is there to be read in any

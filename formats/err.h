@@ -99,6 +99,9 @@
     X(-144, PROFILE, "the manifest uses something outside our profile")            \
     X(-145, CHIP_REVISION, "the image does not run on this chip revision")         \
     X(-146, POLICY, "the trust settings do not allow it")                          \
+    X(-147, UNSIGNED, "the image carries no Secure Boot signature")                \
+    X(-148, BOOT_KEY, "signed with no Secure Boot key that this device trusts")    \
+    X(-149, BOOT_SIGNATURE, "the Secure Boot signature does not verify")           \
     /* fleet, -160 to -191 */                                                      \
     X(-160, REFUSED, "this release failed on this device before")                  \
     X(-161, TIMED_OUT, "the deployment timed out")                                 \

@@ -12,13 +12,13 @@
 
 #include "formats/bytes.h"
 #include "formats/crc32.h"
+#include "formats/sbv2.h"
 
 enum phase { HEADER, SEGMENT_HEADER, DATA, PAD, HASH, DONE };
 
 enum {
     IMAGE_MAX = 16 * 1024 * 1024, /* the bootloader's own limit for partition and segment */
     CHECKSUM_SEED = 0xef,
-    SIGNATURE_MAGIC = 0xe7,
 };
 #define DESC_MAGIC   UINT32_C(0xabcd5432)
 #define RECORD_MAGIC UINT32_C(0x52554653) /* "SFUR" */
@@ -414,12 +414,28 @@ static void take(struct sf_image_parser *p, const uint8_t *data, uint32_t n)
     }
 }
 
+static uint32_t signature_offset(const struct sf_image_parser *p)
+{
+    return (p->length + SF_SBV2_SECTOR_SIZE - 1) & ~(uint32_t)(SF_SBV2_SECTOR_SIZE - 1);
+}
+
+/* What of a signature sector's first block tells that it is one. */
 static void take_trailing(struct sf_image_parser *p, const uint8_t *data, uint32_t n)
 {
-    const uint32_t boundary =
-        (p->length + SF_IMAGE_SIGNATURE_SECTOR - 1) & ~(uint32_t)(SF_IMAGE_SIGNATURE_SECTOR - 1);
-    if (boundary >= p->pos && boundary - p->pos < n) {
-        p->sector_magic = data[boundary - p->pos];
+    const uint32_t start = signature_offset(p);
+    for (uint32_t i = start > p->pos ? start - p->pos : 0; i < n; i++) {
+        const uint32_t at = p->pos + i - start;
+        if (at >= SF_SBV2_CRC_OFFSET + 4) {
+            break;
+        }
+        if (at == 0) {
+            p->sector_magic = data[i];
+        }
+        if (at < SF_SBV2_CRC_OFFSET) {
+            p->sector_crc = sf_crc32(p->sector_crc, data + i, 1);
+        } else {
+            p->sector_crc_named |= (uint32_t)data[i] << (8 * (at - SF_SBV2_CRC_OFFSET));
+        }
     }
     p->pos += n;
     p->trailing += n;
@@ -476,13 +492,15 @@ int sf_image_file_length(const struct sf_image_parser *p, uint32_t *length_out,
     if (p->err != SF_OK || !p->complete) {
         return sf_fail(diag, SF_ERR_TRUNCATED, p->pos, "the image ends too early");
     }
-    const uint32_t padded =
-        (p->length + SF_IMAGE_SIGNATURE_SECTOR - 1) & ~(uint32_t)(SF_IMAGE_SIGNATURE_SECTOR - 1);
     if (p->trailing == 0) {
         *length_out = p->length;
         return SF_OK;
     }
-    if (p->sector_magic == SIGNATURE_MAGIC && p->pos == padded + SF_IMAGE_SIGNATURE_SECTOR) {
+    if (p->sector_magic == SF_SBV2_MAGIC && p->pos == signature_offset(p) + SF_SBV2_SECTOR_SIZE) {
+        if (p->sector_crc != p->sector_crc_named) {
+            return sf_fail(diag, SF_ERR_TRAILING, signature_offset(p) + SF_SBV2_CRC_OFFSET,
+                           "the crc of the first signature block does not match");
+        }
         *length_out = p->pos;
         return SF_OK;
     }

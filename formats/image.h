@@ -22,7 +22,6 @@ enum {
     SF_IMAGE_RECORD_OFFSET = 0x120,
     SF_IMAGE_RECORD_SIZE = 64,
     SF_IMAGE_HEAD_SIZE = 384, /* all that the gate before the first erase needs */
-    SF_IMAGE_SIGNATURE_SECTOR = 4096,
     SF_UUID_SIZE = 16,
 };
 
@@ -136,8 +135,9 @@ struct sf_image_parser {
     uint8_t segment_index;
     uint8_t checksum;
     uint8_t scratch[32];
-    uint8_t
-        sector_magic; /* first byte on the next 4 KiB boundary: 0xe7 begins a signature sector */
+    uint8_t sector_magic;      /* of what begins on the next 4 KiB boundary ... */
+    uint32_t sector_crc;       /* ... as a signature block: its crc as computed, */
+    uint32_t sector_crc_named; /* and as it says */
 };
 
 /* `crypto` NULL: the appended hash is not checked (to learn the length only). With it, end the
@@ -161,7 +161,8 @@ int sf_image_end(struct sf_image_parser *p, struct sf_diag *diag)
 int sf_image_head_known(const struct sf_image_parser *p);
 
 /* The L of a digest: the parsed image, or with a Secure Boot V2 sector that length rounded up to
- * 4 KiB plus 4096. Returns SF_OK if exactly L bytes were fed, else SF_ERR_TRAILING. */
+ * 4 KiB plus 4096: the sector's first block must have magic and crc, as the device looks for it.
+ * Returns SF_OK if exactly L bytes were fed, else SF_ERR_TRAILING. */
 int sf_image_file_length(const struct sf_image_parser *p, uint32_t *length_out,
                          struct sf_diag *diag) __attribute__((warn_unused_result));
 

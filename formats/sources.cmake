@@ -8,6 +8,7 @@ set(SF_FORMATS_SOURCES
     formats/boot.c
     formats/partition.c
     formats/image.c
+    formats/sbv2.c
     formats/behaviour.c
     formats/verdict.c
     formats/bootloader.c

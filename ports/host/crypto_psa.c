@@ -2,7 +2,6 @@
  * key store never fills up. */
 #include "ports/host/crypto_psa.h"
 
-#include <psa/crypto.h>
 #include <string.h>
 
 #include "formats/err.h"
@@ -10,7 +9,7 @@
 _Static_assert(sizeof(psa_hash_operation_t) <= sizeof(struct sf_sha256), "room for a PSA hash");
 _Static_assert(_Alignof(struct sf_sha256) >= _Alignof(psa_hash_operation_t), "and its alignment");
 
-static psa_hash_operation_t *operation(struct sf_sha256 *hash)
+psa_hash_operation_t *crypto_psa_operation(struct sf_sha256 *hash)
 {
     return (psa_hash_operation_t *)(void *)hash->opaque;
 }
@@ -23,26 +22,27 @@ static int to_err(psa_status_t status)
 static int sha256_start(void *ctx, struct sf_sha256 *hash)
 {
     (void)ctx;
-    *operation(hash) = psa_hash_operation_init();
-    return to_err(psa_hash_setup(operation(hash), PSA_ALG_SHA_256));
+    *crypto_psa_operation(hash) = psa_hash_operation_init();
+    return to_err(psa_hash_setup(crypto_psa_operation(hash), PSA_ALG_SHA_256));
 }
 
 static int sha256_feed(void *ctx, struct sf_sha256 *hash, const void *data, size_t len)
 {
     (void)ctx;
-    return to_err(psa_hash_update(operation(hash), data, len));
+    return to_err(psa_hash_update(crypto_psa_operation(hash), data, len));
 }
 
 static int sha256_end(void *ctx, struct sf_sha256 *hash, uint8_t digest[SF_SHA256_SIZE])
 {
     (void)ctx;
     if (digest == NULL) {
-        return to_err(psa_hash_abort(operation(hash)));
+        return to_err(psa_hash_abort(crypto_psa_operation(hash)));
     }
     size_t len = 0;
-    const psa_status_t status = psa_hash_finish(operation(hash), digest, SF_SHA256_SIZE, &len);
+    const psa_status_t status =
+        psa_hash_finish(crypto_psa_operation(hash), digest, SF_SHA256_SIZE, &len);
     if (status != PSA_SUCCESS) {
-        (void)psa_hash_abort(operation(hash));
+        (void)psa_hash_abort(crypto_psa_operation(hash));
     }
     return to_err(status);
 }
@@ -60,7 +60,7 @@ static psa_status_t import_key(const uint8_t xy[SF_P256_KEY_SIZE], psa_key_id_t 
 }
 
 /* What is wrong with the input is the signature's fault; what is short here is not. */
-static int verdict(psa_status_t status)
+int crypto_psa_verdict(psa_status_t status)
 {
     switch (status) {
     case PSA_SUCCESS:
@@ -85,7 +85,7 @@ static int verify_p256(void *ctx, const uint8_t key[SF_P256_KEY_SIZE],
                                  signature, SF_P256_SIGNATURE_SIZE);
         (void)psa_destroy_key(id);
     }
-    return verdict(status);
+    return crypto_psa_verdict(status);
 }
 
 static int random_bytes(void *ctx, uint8_t *out, size_t len)

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "tests/support/esp_image.h"
+#include "tests/support/sbv2_sign.h"
 #include "tests/support/sha256_crypto.h"
 
 enum { SIZE = 2048, BEHIND = 12288 };
@@ -259,6 +260,7 @@ static void a_file_ends_with_its_hash_or_with_a_signature_sector(void **state)
     memcpy(changed, image, SIZE);
     memset(changed + SIZE, 0xff, sizeof(changed) - SIZE);
     changed[4096] = 0xe7;
+    sbv2_reseal(changed + 4096);
     assert_int_equal(file_length(changed, SIZE, &length), SF_OK);
     assert_int_equal(length, SIZE);
     assert_int_equal(file_length(changed, 8192, &length), SF_OK);
@@ -266,8 +268,33 @@ static void a_file_ends_with_its_hash_or_with_a_signature_sector(void **state)
     assert_int_equal(file_length(changed, 8191, &length), SF_ERR_TRAILING);
     assert_int_equal(file_length(changed, 8193, &length), SF_ERR_TRAILING);
     assert_int_equal(file_length(changed, SIZE + 1, &length), SF_ERR_TRAILING);
+    changed[4096 + 1199] ^= 1; /* a damaged block is none */
+    assert_int_equal(file_length(changed, 8192, &length), SF_ERR_TRAILING);
+    changed[4096 + 1199] ^= 1;
     changed[4096] = 0xff;
     assert_int_equal(file_length(changed, 8192, &length), SF_ERR_TRAILING);
+}
+
+/* However the bytes come. */
+static void a_signature_sector_is_found_in_any_pieces(void **state)
+{
+    (void)state;
+    memcpy(changed, image, SIZE);
+    memset(changed + SIZE, 0xff, sizeof(changed) - SIZE);
+    changed[4096] = 0xe7;
+    sbv2_reseal(changed + 4096);
+    for (size_t piece = 1; piece < 8192; piece = piece * 2 + 1) {
+        struct sf_image_parser p;
+        uint32_t length = 0;
+        assert_int_equal(sf_image_start(&p, sha256_crypto()), SF_OK);
+        for (size_t at = 0; at < 8192; at += piece) {
+            const size_t n = 8192 - at < piece ? 8192 - at : piece;
+            assert_int_equal(sf_image_feed(&p, changed + at, n, NULL), SF_OK);
+        }
+        assert_int_equal(sf_image_end(&p, NULL), SF_OK);
+        assert_int_equal(sf_image_file_length(&p, &length, NULL), SF_OK);
+        assert_int_equal(length, 8192);
+    }
 }
 
 static void an_image_that_ends_at_a_sector_can_carry_a_signature(void **state)
@@ -278,6 +305,7 @@ static void an_image_that_ends_at_a_sector_can_carry_a_signature(void **state)
     assert_int_equal(esp_image_build(&spec, changed, sizeof(changed)), 4096);
     memset(changed + 4096, 0xff, 4096);
     changed[4096] = 0xe7;
+    sbv2_reseal(changed + 4096);
     assert_int_equal(file_length(changed, 8192, &length), SF_OK);
     assert_int_equal(length, 8192);
 }
@@ -421,6 +449,7 @@ int main(void)
         cmocka_unit_test(a_limit_refuses_an_image_as_soon_as_it_shows),
         cmocka_unit_test(without_crypto_only_the_hash_goes_unchecked),
         cmocka_unit_test(a_file_ends_with_its_hash_or_with_a_signature_sector),
+        cmocka_unit_test(a_signature_sector_is_found_in_any_pieces),
         cmocka_unit_test(an_image_that_ends_at_a_sector_can_carry_a_signature),
         cmocka_unit_test(a_short_image_has_no_record_in_what_follows_it),
         cmocka_unit_test(a_damaged_record_is_told_but_does_not_stop_the_parser),
