@@ -426,6 +426,18 @@ int sf_commit_go_back(const struct sf_config *config, enum sf_back how)
     return err;
 }
 
+/* What runs failed its trial and there is nothing else to boot: an entry beside it, which says no
+ * more than that it runs, makes it boot again where the one on trial would be aborted. */
+static int plan_stay(const struct sf_config *config, const struct sf_otadata_entry entry[2],
+                     int live, struct plan *out)
+{
+    const uint32_t seq = entry[live].ota_seq;
+    const int is_last = seq >= SF_OTA_SEQ_EMPTY - config->slot_count;
+    const struct sf_otadata_entry stay =
+        sf_otadata_make(is_last ? seq : seq + config->slot_count, SF_OTA_UNDEFINED);
+    return plan_repair(out, is_last ? live : 1 - live, &stay);
+}
+
 /* One change that makes otadata name what runs rather than `target`, or nothing where it does so.
  * What it names instead does not boot, so its entry is worth nothing. */
 static int plan_hold(const struct sf_config *config, unsigned target, struct plan *out)
@@ -434,10 +446,15 @@ static int plan_hold(const struct sf_config *config, unsigned target, struct pla
     struct sf_otadata_entry entry[2];
     int err = sf_commit_read(config, entry);
     out->is_repair = 0;
-    if (err != SF_OK || sf_commit_runs_boot_slot(config, entry)) {
+    if (err != SF_OK) {
         return err;
     }
     const int active = sf_otadata_active(entry);
+    if (sf_commit_runs_boot_slot(config, entry)) {
+        return active >= 0 && entry[active].ota_state == SF_OTA_PENDING_VERIFY
+                   ? plan_stay(config, entry, active, out)
+                   : SF_OK;
+    }
     if (config->running_slot == SF_BOOT_FACTORY) {
         const int other_boots =
             active < 0 ||

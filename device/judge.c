@@ -58,12 +58,14 @@ static int decide_no_server(struct sf_core *c, int reached)
 }
 
 /* An image flashed by cable, or by another updater and accepted there, is known good once the
- * server has answered it. */
+ * server has answered it; not one that runs only because nothing else boots. */
 static void note_good(struct sf_core *c)
 {
     const uint32_t state = c->running_state;
-    if (c->good_known || c->trial.open || !c->runs_boot_slot || c->running_length == 0 ||
-        (state != SF_OTA_VALID && state != SF_OTA_UNDEFINED)) {
+    const int has_failed =
+        c->failed.counter != 0 && memcmp(c->failed.digest, c->running_digest, SF_SHA256_SIZE) == 0;
+    if (c->good_known || has_failed || c->trial.open || !c->runs_boot_slot ||
+        c->running_length == 0 || (state != SF_OTA_VALID && state != SF_OTA_UNDEFINED)) {
         return;
     }
     if (sf_core_note(c, sf_install_remember_good(c)) == SF_OK) {

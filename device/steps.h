@@ -109,7 +109,8 @@ int sf_commit_runs_boot_slot(const struct sf_config *config,
 uint32_t sf_commit_running_state(const struct sf_config *config,
                                  const struct sf_otadata_entry entry[2]);
 int sf_commit_target(const struct sf_config *config); /* slot for the next update, or NO_SLOT */
-/* Before the first erase of `target`: what runs now is what boots next, not `target`. */
+/* Before the first erase of `target`, and where there is no way back from a failed trial: what runs
+ * now is what boots next, not `target`. */
 int sf_commit_hold(const struct sf_config *config, unsigned target)
     __attribute__((warn_unused_result));
 enum sf_event sf_commit_step(struct sf_core *c);

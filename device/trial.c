@@ -492,7 +492,11 @@ enum sf_event sf_trial_go_back(struct sf_core *c)
     if (err == SF_OK || is_switched_away(c)) {
         return SF_EVENT_OK;
     }
-    (void)sf_core_note(c, err);
+    if (sf_core_note(c, err) == SF_ERR_ROLLBACK_FAILED &&
+        sf_core_note(c, sf_commit_hold(c->config, c->trial.slot)) == SF_OK &&
+        c->running_state == SF_OTA_PENDING_VERIFY) {
+        c->running_state = SF_OTA_UNDEFINED; /* it stays: there is nothing else that boots */
+    }
     if (end_trial(c, SF_ERR_ROLLBACK_FAILED, (enum sf_reset_reason)c->trial.reset_reason) !=
         SF_OK) {
         c->last_error = SF_ERR_STORE;
