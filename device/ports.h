@@ -36,13 +36,15 @@ enum sf_record {
     SF_RECORD_OUT,    /* the outcome not yet acknowledged */
     SF_RECORD_GOOD,   /* digest and length of the image known good in each slot */
     SF_RECORD_BOOT,   /* boot counter */
+    SF_RECORD_FLOOR_COPY, /* FLOOR as of the last commit, should that one decay */
     SF_RECORD_COUNT,
 };
 enum { SF_RECORD_MAX = 192 }; /* bytes, header and crc included */
 
 struct sf_store {
     void *ctx;
-    /* Returns the length (<= size), SF_ERR_NOTFOUND, SF_ERR_CORRUPT or SF_ERR_IO. */
+    /* Returns the length (<= size), SF_ERR_NOTFOUND, SF_ERR_CORRUPT or SF_ERR_IO. NOTFOUND means
+     * that it was never set, or removed: not that a read failed, or that it is damaged. */
     int32_t (*get)(void *ctx, enum sf_record key, void *out, size_t size);
     /* len 0 removes the record. After SF_OK the value survives a power cut. */
     int (*set)(void *ctx, enum sf_record key, const void *data, size_t len);

@@ -36,7 +36,8 @@ struct record {
     uint8_t key;
     uint16_t len;
     uint32_t data_crc;
-    int erased; /* all FF: the end of the log */
+    uint8_t is_lost; /* a value was set and has decayed since: nothing is left of it but that */
+    int erased;      /* all FF: the end of the log */
 };
 
 static uint32_t space_of(size_t len)
@@ -142,7 +143,7 @@ static int read_record_header(const struct sf_host_store *s, int sector, uint32_
     sf_reader_init(&r, bytes, sizeof(bytes));
     uint16_t magic = sf_read_u16le(&r);
     out->key = sf_read_u8(&r);
-    sf_read_skip(&r, 1);
+    out->is_lost = sf_read_u8(&r);
     out->len = sf_read_u16le(&r);
     sf_read_skip(&r, 2);
     out->data_crc = sf_read_u32le(&r);
@@ -176,7 +177,7 @@ static int write_record(const struct sf_host_store *s, int sector, uint32_t at,
     sf_writer_init(&w, bytes, sizeof(bytes));
     sf_write_u16le(&w, RECORD_MAGIC);
     sf_write_u8(&w, record->key);
-    sf_write_u8(&w, 0);
+    sf_write_u8(&w, record->is_lost);
     sf_write_u16le(&w, record->len);
     sf_write_u16le(&w, 0);
     sf_write_u32le(&w, sf_crc32(0, data, record->len));
@@ -218,6 +219,14 @@ static int note_damaged(struct sf_host_store *s, const struct record *record, ui
     return SF_OK;
 }
 
+static uint16_t place_of(const struct record *record, uint32_t at)
+{
+    if (record->is_lost) {
+        return AT_DAMAGED;
+    }
+    return record->len > 0 ? (uint16_t)at : AT_NONE;
+}
+
 /* Reads one record of the log. Returns 1 to go on, 0 at its end, or a flash error. */
 static int scan_record(struct sf_host_store *s)
 {
@@ -238,7 +247,7 @@ static int scan_record(struct sf_host_store *s)
     if (err == SF_ERR_CORRUPT) {
         err = note_damaged(s, &record, next);
     } else if (err == SF_OK) {
-        s->at[record.key] = record.len > 0 ? (uint16_t)s->end : AT_NONE;
+        s->at[record.key] = place_of(&record, s->end);
     }
     s->end = next;
     return err < 0 ? err : 1;
@@ -286,24 +295,23 @@ static int32_t store_get(void *ctx, enum sf_record key, void *out, size_t size)
     return (int32_t)record.len;
 }
 
-/* Copies the live record of one key to the other sector. */
-static int carry(const struct sf_host_store *s, unsigned key, int to, uint32_t at, uint32_t *space)
+/* Copies the live record of one key to the other sector; of a decayed one, that it was there. */
+static int carry(const struct sf_host_store *s, unsigned key, int to, uint32_t at,
+                 struct record *record)
 {
-    struct record record;
     uint8_t data[SF_RECORD_MAX];
-    *space = 0;
-    int err = read_record_header(s, s->active, s->at[key], &record);
+    int err = SF_ERR_CORRUPT;
+    if (s->at[key] > AT_DAMAGED) {
+        err = read_record_header(s, s->active, s->at[key], record);
+    }
     if (err == SF_OK) {
-        err = read_record_data(s, s->active, s->at[key], &record, data);
+        err = read_record_data(s, s->active, s->at[key], record, data);
     }
     if (err == SF_ERR_CORRUPT) {
-        return SF_OK; /* decayed since the scan: nothing is left to carry */
+        *record = (struct record){.key = (uint8_t)key, .is_lost = 1};
+        err = SF_OK;
     }
-    if (err < 0) {
-        return err;
-    }
-    *space = space_of(record.len);
-    return write_record(s, to, at, &record, data);
+    return err < 0 ? err : write_record(s, to, at, record, data);
 }
 
 /* Moves every live record, with `record` in place of its key's, to the other sector. */
@@ -316,16 +324,15 @@ static int move(struct sf_host_store *s, const struct record *record, const void
     moved.full = 0;
     int err = s->flash->erase(s->flash->ctx, sector_address(s, moved.active), SF_SECTOR_SIZE);
     for (unsigned key = 0; key < SF_HOST_STORE_KEYS && err == SF_OK; key++) {
-        uint32_t space = 0;
-        moved.at[key] = AT_NONE;
-        if (key == record->key) {
-            space = record->len > 0 ? space_of(record->len) : 0;
-            err = space > 0 ? write_record(s, moved.active, moved.end, record, data) : SF_OK;
-        } else if (s->at[key] > AT_DAMAGED) {
-            err = carry(s, key, moved.active, moved.end, &space);
+        struct record kept = {.key = (uint8_t)key};
+        if (key == record->key && record->len > 0) {
+            kept = *record;
+            err = write_record(s, moved.active, moved.end, record, data);
+        } else if (key != record->key && s->at[key] != AT_NONE) {
+            err = carry(s, key, moved.active, moved.end, &kept);
         }
-        moved.at[key] = space > 0 ? (uint16_t)moved.end : AT_NONE;
-        moved.end += space;
+        moved.at[key] = place_of(&kept, moved.end);
+        moved.end += moved.at[key] == AT_NONE ? 0 : space_of(kept.len);
     }
     if (err == SF_OK) {
         err = write_sector_header(s, moved.active, moved.sequence);
@@ -343,7 +350,7 @@ static int append(struct sf_host_store *s, const struct record *record, const vo
         s->full = 1; /* what it left there is unknown */
         return err;
     }
-    s->at[record->key] = record->len > 0 ? (uint16_t)s->end : AT_NONE;
+    s->at[record->key] = place_of(record, s->end);
     s->end += space_of(record->len);
     return SF_OK;
 }

@@ -227,6 +227,32 @@ static void a_damaged_record_in_the_middle_is_reported_not_hidden(void **state)
     assert_int_equal(store->ops.get(store, SF_RECORD_CRED, out, 8), 4);
 }
 
+/* Else a floor that decayed would be none at all, once the log has moved on. */
+static void a_damaged_record_stays_damaged_until_it_is_set_again(void **state)
+{
+    struct sf_host_flash *chip = *state;
+    struct sf_host_store *store = store_of(state);
+    uint8_t big[SF_RECORD_MAX] = {7};
+    uint8_t out[8];
+    assert_int_equal(store->ops.set(store, SF_RECORD_FLOOR, "old!", 4), SF_OK);
+    assert_int_equal(store->ops.set(store, SF_RECORD_CRED, "cred", 4), SF_OK);
+    chip->cells[AT + 32 + 16] ^= 1;
+    for (unsigned i = 0; i < 100; i++) {
+        big[1] = (uint8_t)i;
+        assert_int_equal(store->ops.set(store, SF_RECORD_PROG, big, sizeof(big)), SF_OK);
+        assert_int_equal(store->ops.get(store, SF_RECORD_FLOOR, out, 8), SF_ERR_CORRUPT);
+        assert_int_equal(sf_host_store_open(store, &chip->ops, AT), SF_OK);
+        assert_int_equal(store->ops.get(store, SF_RECORD_FLOOR, out, 8), SF_ERR_CORRUPT);
+    }
+    assert_int_equal(store->ops.get(store, SF_RECORD_CRED, out, 8), 4);
+    assert_int_equal(store->ops.set(store, SF_RECORD_FLOOR, "mend", 4), SF_OK);
+    assert_int_equal(sf_host_store_open(store, &chip->ops, AT), SF_OK);
+    assert_int_equal(store->ops.get(store, SF_RECORD_FLOOR, out, 8), 4);
+    assert_int_equal(store->ops.set(store, SF_RECORD_FLOOR, NULL, 0), SF_OK);
+    assert_int_equal(sf_host_store_open(store, &chip->ops, AT), SF_OK);
+    assert_int_equal(store->ops.get(store, SF_RECORD_FLOOR, out, 8), SF_ERR_NOTFOUND);
+}
+
 static void a_key_of_a_newer_firmware_survives_the_moves(void **state)
 {
     struct sf_host_flash *chip = *state;
@@ -374,6 +400,7 @@ int main(void)
         cmocka_unit_test(an_operation_torn_at_any_of_these_places_leaves_old_or_new),
         STORE_TEST(a_new_store_is_empty_and_writes_nothing_by_itself),
         STORE_TEST(a_damaged_record_in_the_middle_is_reported_not_hidden),
+        STORE_TEST(a_damaged_record_stays_damaged_until_it_is_set_again),
         STORE_TEST(a_key_of_a_newer_firmware_survives_the_moves),
         STORE_TEST(wrong_sizes_and_keys_are_refused),
         STORE_TEST(foreign_bytes_are_an_empty_store_that_can_be_used),
