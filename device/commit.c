@@ -239,18 +239,20 @@ static int arm_trial(struct sf_core *c, uint32_t ota_seq)
         .fingerprint = c->deploy.fingerprint,
     };
     memcpy(t->digest, c->deploy.target.image_digest, SF_SHA256_SIZE);
-    return sf_record_save(c->config->store, SF_RECORD_TRIAL, t);
+    return sf_memory_save(c, SF_RECORD_TRIAL);
 }
 
 int sf_commit_floor(struct sf_core *c, const struct sf_target *target)
 {
-    struct sf_record_floor floor = c->floor;
-    floor.seq = target->seq;
-    floor.epoch = target->epoch;
-    memcpy(floor.manifest_digest, target->manifest_digest, SF_SHA256_SIZE);
-    const int err = sf_record_save(c->config->store, SF_RECORD_FLOOR, &floor);
+    const struct sf_record_floor before = c->floor;
+    c->floor.seq = target->seq;
+    c->floor.epoch = target->epoch;
+    memcpy(c->floor.manifest_digest, target->manifest_digest, SF_SHA256_SIZE);
+    int err = sf_memory_save(c, SF_RECORD_FLOOR);
     if (err == SF_OK) {
-        c->floor = floor;
+        err = sf_record_save(c->config->store, SF_RECORD_FLOOR_COPY, &c->floor);
+    } else {
+        c->floor = before;
     }
     return err;
 }

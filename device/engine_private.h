@@ -191,6 +191,8 @@ struct sf_core {
     struct sf_record_out out;
     struct sf_record_good good;
     struct sf_record_boot boot;
+    uint8_t floor_unknown; /* it is there and cannot be read */
+    uint8_t trial_unknown;
     uint8_t enrolled;
 } __attribute__((may_alias));
 _Static_assert(sizeof(struct sf_core) <= sizeof(struct sf_engine), "engine.h's opaque size");

@@ -220,18 +220,18 @@ int sf_install_remember_good(struct sf_core *c)
     good->image[0] = (struct sf_good_image){
         .slot = slot, .length = c->running_length, .fingerprint = c->running_fingerprint};
     memcpy(good->image[0].digest, c->running_digest, SF_SHA256_SIZE);
-    return sf_record_save(c->config->store, SF_RECORD_GOOD, good);
+    return sf_memory_save(c, SF_RECORD_GOOD);
 }
 
 static int forget_slot(struct sf_core *c)
 {
     int err = SF_OK;
     if (drop_good(&c->good, c->deploy.slot)) {
-        err = sf_record_save(c->config->store, SF_RECORD_GOOD, &c->good);
+        err = sf_memory_save(c, SF_RECORD_GOOD);
     }
     if (err == SF_OK && c->failed.counter != 0 && c->failed.slot == c->deploy.slot) {
         c->failed.slot = SF_NO_WIRE_SLOT;
-        err = sf_record_save(c->config->store, SF_RECORD_FAILED, &c->failed);
+        err = sf_memory_save(c, SF_RECORD_FAILED);
     }
     if (err == SF_OK && !c->deploy.resumed) {
         err = sf_record_remove(c->config->store, SF_RECORD_PROG);

@@ -16,17 +16,17 @@ static int store_floor(struct sf_core *c, const struct sf_status *status)
     const int counter_is_new = status->counter > c->floor.counter;
     const int day_is_new =
         status->time > c->floor.time && status->time - c->floor.time > TIME_STORE_S;
-    if (!counter_is_new && !day_is_new) {
-        return SF_OK;
+    if ((!counter_is_new && !day_is_new) || c->floor_unknown) {
+        return SF_OK; /* a floor that is not known stays as it is; nothing is installed by it */
     }
-    struct sf_record_floor floor = c->floor;
-    floor.counter = status->counter;
-    if (status->time > floor.time) {
-        floor.time = status->time;
+    const struct sf_record_floor before = c->floor;
+    c->floor.counter = status->counter;
+    if (status->time > c->floor.time) {
+        c->floor.time = status->time;
     }
-    const int err = sf_record_save(c->config->store, SF_RECORD_FLOOR, &floor);
-    if (err == SF_OK) {
-        c->floor = floor;
+    const int err = sf_memory_save(c, SF_RECORD_FLOOR);
+    if (err != SF_OK) {
+        c->floor = before;
     }
     return err;
 }
@@ -36,7 +36,7 @@ static void take_acknowledgement(struct sf_core *c, const struct sf_status *stat
     /* Only what this very request carried can have been acknowledged by its answer. */
     if (c->outcome_sent && status->outcome_ack == c->out.outcome.counter) {
         c->out.acknowledged = 1;
-        (void)sf_core_note(c, sf_record_save(c->config->store, SF_RECORD_OUT, &c->out));
+        (void)sf_core_note(c, sf_memory_save(c, SF_RECORD_OUT));
     }
 }
 
@@ -48,11 +48,11 @@ static int decide_no_server(struct sf_core *c, int reached)
     }
     c->failed.undecided = 0;
     c->failed.refused = (uint8_t)reached;
-    int err = sf_record_save(c->config->store, SF_RECORD_FAILED, &c->failed);
+    int err = sf_memory_save(c, SF_RECORD_FAILED);
     if (err == SF_OK && !reached && !c->out.acknowledged) {
         static const char text[] = "nor does the image before it";
         memcpy(c->out.outcome.text, text, sizeof(text));
-        err = sf_record_save(c->config->store, SF_RECORD_OUT, &c->out);
+        err = sf_memory_save(c, SF_RECORD_OUT);
     }
     return err;
 }
@@ -97,6 +97,9 @@ static int open_status(struct sf_core *c)
 /* Opens the answer in the sector buffer and takes what always counts. */
 static int accept(struct sf_core *c)
 {
+    if (c->floor_unknown) {
+        (void)sf_core_note(c, sf_memory_load_floor(c));
+    }
     int err = c->config->source == NULL ? open_status(c) : c->config->source->open(c);
     if (err == SF_OK) {
         err = decide_no_server(c, 1);
@@ -211,6 +214,11 @@ enum sf_event sf_judge_checkin(struct sf_core *c)
     }
     if (c->now_ms < c->not_before_ms && c->deploy.counter == status->counter) {
         return SF_EVENT_OK; /* backing off after a failure of the same */
+    }
+    if (c->floor_unknown) {
+        begin_deployment(c, status);
+        (void)sf_core_note(c, SF_ERR_STORE);
+        return SF_EVENT_REFUSED;
     }
     return status->action == SF_STATUS_INSTALL ? begin_install(c, status)
                                                : begin_roll_back(c, status);

@@ -28,7 +28,7 @@ int sf_outcome_store(struct sf_core *c, const struct sf_outcome *outcome)
     }
     c->out.outcome = *outcome;
     c->out.acknowledged = 0;
-    return sf_record_save(c->config->store, SF_RECORD_OUT, &c->out);
+    return sf_memory_save(c, SF_RECORD_OUT);
 }
 
 static int is_network(int err)
@@ -55,7 +55,7 @@ static int charge_failure(struct sf_core *c, enum charge charge, uint32_t attemp
     f->error = c->error;
     sf_count(&f->soft);
     f->refused = charge == CHARGE_REFUSE || f->soft >= SF_SOFT_ATTEMPTS;
-    return sf_record_save(c->config->store, SF_RECORD_FAILED, f);
+    return sf_memory_save(c, SF_RECORD_FAILED);
 }
 
 static void finish(struct sf_core *c, enum charge charge)
@@ -88,7 +88,8 @@ int sf_outcome_failed(struct sf_core *c)
     if (!c->deploy.active) {
         return sf_pace_contact_on_interval(c);
     }
-    if (c->deploy.kind == SF_TRIAL_ROLL_BACK && c->error != SF_ERR_NOT_NOW) {
+    if (c->deploy.kind == SF_TRIAL_ROLL_BACK && c->error != SF_ERR_NOT_NOW &&
+        c->error != SF_ERR_STORE) {
         charge = CHARGE_REFUSE;
     } else if (c->deploy.erased && !is_network(c->error)) {
         charge = CHARGE_SOFT;

@@ -9,7 +9,10 @@
 #include "formats/crc32.h"
 #include "formats/err.h"
 
-enum { HEADER = 4 }; /* version and length */
+enum {
+    HEADER = 4,     /* version and length */
+    LOAD_TRIES = 4, /* reads that fail, or a wrong bit, must not pass for a record that is lost */
+};
 
 struct field {
     uint16_t offset;  /* in the struct */
@@ -99,6 +102,7 @@ static const struct layout {
     [SF_RECORD_OUT] = LAYOUT(out_fields, sf_record_out),
     [SF_RECORD_GOOD] = LAYOUT(good_fields, sf_record_good),
     [SF_RECORD_BOOT] = LAYOUT(boot_fields, sf_record_boot),
+    [SF_RECORD_FLOOR_COPY] = LAYOUT(floor_fields, sf_record_floor),
 };
 _Static_assert(SF_GOOD_MAX == 4, "good_fields lists each image");
 _Static_assert(SF_RECORD_OVERHEAD + 1 + SF_GOOD_MAX * (1 + 4 + 4 + SF_SHA256_SIZE) <= SF_RECORD_MAX,
@@ -200,19 +204,16 @@ int sf_record_decode(enum sf_record key, const uint8_t *data, size_t len, void *
 int sf_record_load(const struct sf_store *store, enum sf_record key, void *record)
 {
     uint8_t bytes[SF_RECORD_MAX];
+    int err = SF_ERR_STORE;
     memset(record, 0, layouts[key].size);
-    int32_t len = store->get(store->ctx, key, bytes, sizeof(bytes));
-    if (len < 0 && len != SF_ERR_NOTFOUND) { /* a read that failed once must not pass for zeros */
-        len = store->get(store->ctx, key, bytes, sizeof(bytes));
+    for (unsigned i = 0; i < LOAD_TRIES && err != SF_OK && err != SF_ERR_NOTFOUND; i++) {
+        const int32_t len = store->get(store->ctx, key, bytes, sizeof(bytes));
+        err = len < 0 ? (int)len : sf_record_decode(key, bytes, (size_t)len, record);
     }
-    if (len == SF_ERR_NOTFOUND || len == SF_ERR_CORRUPT) {
-        return (int)len;
+    if (err == SF_ERR_TRUNCATED) {
+        return SF_ERR_CORRUPT;
     }
-    if (len < 0) {
-        return SF_ERR_STORE;
-    }
-    const int err = sf_record_decode(key, bytes, (size_t)len, record);
-    return err == SF_OK ? SF_OK : SF_ERR_CORRUPT;
+    return err == SF_OK || err == SF_ERR_NOTFOUND || err == SF_ERR_CORRUPT ? err : SF_ERR_STORE;
 }
 
 /* A write that fails once must not cost an outcome or a trial: stores move on to another place. */

@@ -6,6 +6,7 @@ set(SF_DEVICE_SOURCES
     device/fetch.c
     device/install.c
     device/judge.c
+    device/memory.c
     device/outcome.c
     device/pace.c
     device/records.c

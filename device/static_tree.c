@@ -121,7 +121,7 @@ static int judge(struct sf_core *c, struct sf_status *status)
     c->source_quiet = 1;
     if (!runs) {
         c->last_error = order;
-    } else if (order == SF_OK && m->seq > c->floor.seq) {
+    } else if (order == SF_OK && m->seq > c->floor.seq && !c->floor_unknown) {
         /* However the image came here: nothing older is installed from now on. */
         return sf_commit_floor(c, &status->target);
     }

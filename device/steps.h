@@ -11,6 +11,11 @@ void sf_core_event(struct sf_core *c, enum sf_event event);
 int sf_core_note(struct sf_core *c, int err); /* remembers last_error; returns err */
 enum sf_phase sf_core_phase(const struct sf_core *c);
 
+/* memory.c: the records in memory */
+int sf_memory_load(struct sf_core *c) __attribute__((warn_unused_result));
+int sf_memory_load_floor(struct sf_core *c) __attribute__((warn_unused_result));
+int sf_memory_save(struct sf_core *c, enum sf_record key) __attribute__((warn_unused_result));
+
 /* pace.c: how long to wait */
 struct sf_pace {
     uint32_t base_ms;

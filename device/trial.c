@@ -15,6 +15,7 @@ enum {
         60 * 1000, /* the engine judges first, the outer watchdog is the last resort */
     CONFIRM_RETRY_MS = 10 * 1000,
     RETURNS_MAX = 2 * SF_SOFT_ATTEMPTS,
+    LOAD_ROUNDS = 4,      /* of reading the records, until they count as unreadable */
     TRIAL_BOOTS_MAX = 64, /* waking from deep sleep is no failure, but there is an end to it */
 };
 
@@ -37,6 +38,11 @@ static int error_of_reset(enum sf_reset_reason reason)
         return SF_ERR_WATCHDOG;
     }
     return is_power(reason) ? SF_ERR_POWER : SF_ERR_CRASHED;
+}
+
+static int is_trial_state(uint32_t ota_state)
+{
+    return ota_state == SF_OTA_NEW || ota_state == SF_OTA_PENDING_VERIFY;
 }
 
 static int runs_here(const struct sf_config *config, const struct sf_record_trial *t)
@@ -75,20 +81,29 @@ static int count_boot(struct sf_record_trial *t, enum sf_reset_reason reason)
     return t->error != SF_OK;
 }
 
+/* A boot that cannot be counted could be any: a trial without an end is none. */
+static int switch_back(const struct sf_config *config)
+{
+    const int err = sf_commit_go_back(config, SF_BACK_SWITCH);
+    return err == SF_OK ? SF_BOOT_REBOOT : err;
+}
+
 int sf_boot_early(const struct sf_config *config)
 {
     struct sf_record_trial t;
     struct sf_otadata_entry entry[2];
 
-    int err = sf_record_load(config->store, SF_RECORD_TRIAL, &t);
-    if (err == SF_ERR_NOTFOUND || (err == SF_OK && !runs_here(config, &t))) {
+    const int load_err = sf_record_load(config->store, SF_RECORD_TRIAL, &t);
+    if (load_err == SF_ERR_NOTFOUND || (load_err == SF_OK && !runs_here(config, &t))) {
         return SF_BOOT_GO_ON;
     }
-    if (err == SF_OK) {
-        err = sf_commit_read(config, entry);
-    }
+    int err = sf_commit_read(config, entry);
     if (err != SF_OK) {
         return err;
+    }
+    if (load_err != SF_OK) {
+        return is_trial_state(sf_commit_running_state(config, entry)) ? switch_back(config)
+                                                                      : load_err;
     }
     if (t.confirming && sf_commit_running_state(config, entry) == SF_OTA_VALID) {
         return SF_BOOT_GO_ON; /* confirmed; the engine finishes the bookkeeping */
@@ -108,9 +123,7 @@ int sf_boot_early(const struct sf_config *config)
     if (err == SF_OK && !used_up) {
         return SF_BOOT_GO_ON;
     }
-    /* A boot that cannot be counted could be any: a trial without an end is none. */
-    err = sf_commit_go_back(config, SF_BACK_SWITCH);
-    return err == SF_OK ? SF_BOOT_REBOOT : err;
+    return switch_back(config);
 }
 
 /* ---- what this boot is ---- */
@@ -152,7 +165,7 @@ static int charge_trial(struct sf_core *c, int error)
     } else {
         f->refused = 1;
     }
-    return sf_record_save(c->config->store, SF_RECORD_FAILED, f);
+    return sf_memory_save(c, SF_RECORD_FAILED);
 }
 
 static int end_trial(struct sf_core *c, int error, enum sf_reset_reason reason)
@@ -226,16 +239,18 @@ static int note_ability(struct sf_core *c)
         return SF_OK;
     }
     c->boot.rollback = seen;
-    return sf_record_save(c->config->store, SF_RECORD_BOOT, &c->boot);
+    return sf_memory_save(c, SF_RECORD_BOOT);
 }
 
-static int open_foreign(struct sf_core *c)
+/* `error`: nothing can be known of its trial, so it cannot be counted, and is broken off. */
+static int open_foreign(struct sf_core *c, int error)
 {
     c->trial = (struct sf_record_trial){.open = 1,
                                         .kind = SF_TRIAL_FOREIGN,
                                         .slot = sf_wire_slot(c->config->running_slot),
-                                        .boots = 1};
-    return sf_record_save(c->config->store, SF_RECORD_TRIAL, &c->trial);
+                                        .boots = 1,
+                                        .error = error};
+    return error == SF_OK ? sf_memory_save(c, SF_RECORD_TRIAL) : error;
 }
 
 static int settle(struct sf_core *c)
@@ -249,9 +264,13 @@ static int settle(struct sf_core *c)
     }
     c->running_state = sf_commit_running_state(c->config, entry);
     c->runs_boot_slot = (uint8_t)sf_commit_runs_boot_slot(c->config, entry);
+    if (c->trial_unknown && c->runs_boot_slot && is_trial_state(c->running_state)) {
+        return open_foreign(c, SF_ERR_STORE);
+    }
     if (!c->trial.open) {
-        return c->runs_boot_slot && c->running_state == SF_OTA_PENDING_VERIFY ? open_foreign(c)
-                                                                              : SF_OK;
+        return c->runs_boot_slot && c->running_state == SF_OTA_PENDING_VERIFY
+                   ? open_foreign(c, SF_OK)
+                   : SF_OK;
     }
     if (!runs_here(c->config, &c->trial)) {
         return settle_elsewhere(c, entry);
@@ -260,32 +279,6 @@ static int settle(struct sf_core *c)
         return end_trial(c, SF_ERR_ROLLBACK_FAILED, reset_reason(c->config));
     }
     return note_ability(c);
-}
-
-static void load_records(struct sf_core *c)
-{
-    const struct sf_store *store = c->config->store;
-    static const struct {
-        uint16_t key; /* enum sf_record */
-        uint16_t offset;
-    } all[] = {
-        {SF_RECORD_BOOT, offsetof(struct sf_core, boot)},
-        {SF_RECORD_TRIAL, offsetof(struct sf_core, trial)},
-        {SF_RECORD_FAILED, offsetof(struct sf_core, failed)},
-        {SF_RECORD_FLOOR, offsetof(struct sf_core, floor)},
-        {SF_RECORD_OUT, offsetof(struct sf_core, out)},
-        {SF_RECORD_GOOD, offsetof(struct sf_core, good)},
-    };
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        const int err =
-            sf_record_load(store, (enum sf_record)all[i].key, (uint8_t *)c + all[i].offset);
-        if (err != SF_OK && err != SF_ERR_NOTFOUND) {
-            (void)sf_core_note(c, err);
-        }
-    }
-    if (c->floor.time < c->config->build_time) {
-        c->floor.time = c->config->build_time;
-    }
 }
 
 static void remember_failed_image(struct sf_core *c)
@@ -305,9 +298,11 @@ static void remember_failed_image(struct sf_core *c)
 enum sf_event sf_trial_start(struct sf_core *c)
 {
     const struct sf_crypto *crypto = c->config->crypto;
-    load_records(c);
+    if (sf_core_note(c, sf_memory_load(c)) != SF_OK && c->step++ < LOAD_ROUNDS) {
+        return SF_EVENT_NONE;
+    }
     c->boot.count++;
-    (void)sf_core_note(c, sf_record_save(c->config->store, SF_RECORD_BOOT, &c->boot));
+    (void)sf_core_note(c, sf_memory_save(c, SF_RECORD_BOOT));
     (void)sf_core_note(c, crypto->random(crypto->ctx, c->boot_id, sizeof(c->boot_id)));
     (void)sf_core_note(c, settle(c));
     if (!runs_here(c->config, &c->trial)) {
@@ -445,7 +440,7 @@ enum sf_event sf_trial_confirm(struct sf_core *c)
     switch (c->step) {
     case ANNOUNCE:
         c->trial.confirming = 1;
-        err = sf_record_save(c->config->store, SF_RECORD_TRIAL, &c->trial);
+        err = sf_memory_save(c, SF_RECORD_TRIAL);
         break;
     case MARK:
         err = sf_commit_mark_valid(c->config);
@@ -482,7 +477,7 @@ enum sf_event sf_trial_go_back(struct sf_core *c)
     if (c->step == 0) {
         c->step = 1;
         /* Should the store fail, going back matters more than the reason. */
-        (void)sf_core_note(c, sf_record_save(c->config->store, SF_RECORD_TRIAL, &c->trial));
+        (void)sf_core_note(c, sf_memory_save(c, SF_RECORD_TRIAL));
         return SF_EVENT_NONE;
     }
     const int ignores_state =
