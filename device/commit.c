@@ -354,6 +354,25 @@ static int way_back(const struct sf_config *config, const struct sf_otadata_entr
                : NO_WAY;
 }
 
+/* If the bootloader fell back from `failed` to something else than what the other entry leads to,
+ * though that boots: the sector of the entry that is in its way. Else an error. */
+int sf_commit_fell_aside(const struct sf_config *config, unsigned failed)
+{
+    struct sf_otadata_entry entry[2];
+    const int active = sf_commit_read(config, entry) == SF_OK ? sf_otadata_active(entry) : -1;
+    if (active < 0 || !names(config, &entry[active], (int)failed)) {
+        return SF_ERR_STATE;
+    }
+    const int way = way_back(config, entry, active);
+    return way >= 0 && way != (int)failed ? active : SF_ERR_STATE;
+}
+
+int sf_commit_clear(const struct sf_config *config, unsigned sector)
+{
+    const struct sf_otadata_entry blank = sf_otadata_make(SF_OTA_SEQ_EMPTY, SF_OTA_UNDEFINED);
+    return write_entry(config, sector, &blank);
+}
+
 /* The live entry, which must name the running slot: its sector, or SF_ERR_STATE. */
 static int read_live(const struct sf_config *config, struct sf_otadata_entry entry[2])
 {

@@ -123,6 +123,10 @@ enum sf_event sf_commit_step(struct sf_core *c);
 int sf_commit_floor(struct sf_core *c, const struct sf_target *target)
     __attribute__((warn_unused_result));
 int sf_commit_mark_valid(const struct sf_config *config) __attribute__((warn_unused_result));
+int sf_commit_fell_aside(const struct sf_config *config, unsigned failed)
+    __attribute__((warn_unused_result));
+int sf_commit_clear(const struct sf_config *config, unsigned sector)
+    __attribute__((warn_unused_result));
 /* Switches away from the running slot. SF_ERR_ROLLBACK_FAILED: there is no way back. */
 enum sf_back { SF_BACK_INVALIDATE, SF_BACK_SWITCH };
 int sf_commit_go_back(const struct sf_config *config, enum sf_back how)

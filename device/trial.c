@@ -88,14 +88,34 @@ static int switch_back(const struct sf_config *config)
     return err == SF_OK ? SF_BOOT_REBOOT : err;
 }
 
+/* Another slot runs than the one on trial. If the bootloader fell back, it may have come to an older
+ * image than the one before: with three slots, or to the factory's. */
+static int leave_fallback(const struct sf_config *config, struct sf_record_trial *t)
+{
+    const int sector = t->open ? sf_commit_fell_aside(config, t->slot) : SF_ERR_STATE;
+    if (sector < 0) {
+        return SF_BOOT_GO_ON;
+    }
+    t->error = t->error != SF_OK ? t->error : SF_ERR_FELL_BACK;
+    t->reset_reason = (uint8_t)reset_reason(config);
+    int err = sf_record_save(config->store, SF_RECORD_TRIAL, t);
+    if (err == SF_OK) {
+        err = sf_commit_clear(config, (unsigned)sector);
+    }
+    return err == SF_OK ? SF_BOOT_REBOOT : err;
+}
+
 int sf_boot_early(const struct sf_config *config)
 {
     struct sf_record_trial t;
     struct sf_otadata_entry entry[2];
 
     const int load_err = sf_record_load(config->store, SF_RECORD_TRIAL, &t);
-    if (load_err == SF_ERR_NOTFOUND || (load_err == SF_OK && !runs_here(config, &t))) {
+    if (load_err == SF_ERR_NOTFOUND) {
         return SF_BOOT_GO_ON;
+    }
+    if (load_err == SF_OK && !runs_here(config, &t)) {
+        return leave_fallback(config, &t);
     }
     int err = sf_commit_read(config, entry);
     if (err != SF_OK) {

@@ -133,11 +133,12 @@ struct sf_config {
 
 enum sf_boot_advice {
     SF_BOOT_GO_ON,
-    SF_BOOT_REBOOT, /* the slot was switched back: reset now, before the application starts */
+    SF_BOOT_REBOOT, /* otadata was switched back: reset now, before the application starts */
 };
 
 /* Runs before anything of the application: counts this boot in an open trial, and where the
- * bootloader cannot roll back and the trial's attempts are used up, switches the slot back itself.
+ * bootloader cannot roll back and the trial's attempts are used up, switches the slot back itself;
+ * where the bootloader fell back to an older image than the one before, switches to that one.
  * Uses `config`'s flash, store, platform and partitions only. Returns enum sf_boot_advice or an
  * error (go on then). */
 int sf_boot_early(const struct sf_config *config) __attribute__((warn_unused_result));

@@ -148,11 +148,15 @@ static void put_table(struct rig *r)
 {
     static struct sf_partition_table table;
     table = (struct sf_partition_table){
-        .entry = {{.offset = RIG_OTADATA, .size = 0x2000, .type = 1, .subtype = 0, .label = "ota"},
-                  {.offset = RIG_SLOT_0, .size = RIG_SLOT_SIZE, .subtype = 0x10, .label = "ota_0"},
-                  {.offset = RIG_SLOT_1, .size = RIG_SLOT_SIZE, .subtype = 0x11, .label = "ota_1"}},
-        .count = 3,
+        .entry = {{.offset = RIG_OTADATA, .size = 0x2000, .type = 1, .subtype = 0, .label = "ota"}},
+        .count = 1,
     };
+    for (unsigned i = 0; i < r->config.slot_count; i++) {
+        table.entry[table.count] = (struct sf_partition){.offset = r->config.slot[i].offset,
+                                                         .size = RIG_SLOT_SIZE,
+                                                         .subtype = (uint8_t)(0x10 + i)};
+        snprintf(table.entry[table.count++].label, sizeof(table.entry[0].label), "ota_%u", i);
+    }
     if (r->config.factory.size != 0) {
         table.entry[table.count++] = (struct sf_partition){
             .offset = RIG_FACTORY, .size = r->config.factory.size, .label = "factory"};
@@ -217,6 +221,8 @@ static void run_bootloader(struct rig *r)
         .chip_id = r->config.chip_id,
         .chip_revision = r->config.chip_revision,
         .rollback = !r->without_rollback,
+        .anti_rollback = (uint8_t)r->anti_rollback,
+        .efuse_secure_version = r->efuse,
     };
     put_table(r);
     assert_int_equal(sf_bootloader_run(&b, &r->work, &decision, NULL), SF_OK);
@@ -227,7 +233,14 @@ static void run_bootloader(struct rig *r)
         memset(at, 0xff, SF_SECTOR_SIZE);
         memcpy(at, decision.write[i].entry, SF_OTADATA_ENTRY_SIZE);
     }
+    r->efuse = decision.efuse_secure_version;
     r->config.running_slot = decision.slot;
+}
+
+void rig_third_slot(struct rig *r)
+{
+    r->config.slot[2] = (struct sf_slot_map){RIG_SLOT_2, RIG_SLOT_SIZE};
+    r->config.slot_count = 3;
 }
 
 void rig_boot(struct rig *r, enum sf_reset_reason reason)

@@ -19,6 +19,7 @@ enum {
     RIG_SLOT_0 = 0x40000,
     RIG_SLOT_SIZE = 0x40000,
     RIG_SLOT_1 = RIG_SLOT_0 + RIG_SLOT_SIZE,
+    RIG_SLOT_2 = RIG_SLOT_1 + RIG_SLOT_SIZE,
     RIG_IMAGE_MAX = 0x40000,
     RIG_SMALL = 20 * 1024 + 480, /* bytes of an image: no multiple of a sector */
     RIG_LARGE = 150 * 1024 + 16, /* passes two progress records */
@@ -98,6 +99,7 @@ struct rig {
     uint32_t deadline_armed_ms;
     struct sf_bootloader_work work;
     int without_rollback; /* the bootloader's build */
+    int anti_rollback;
     struct sf_config config;
     struct sf_self_test test[2];
     enum sf_self_test_result test_result[2];
@@ -118,6 +120,9 @@ struct rig {
  * and v3 are releases of RIG_LARGE and RIG_SMALL bytes with seq 4 and 6. Not booted yet. */
 struct rig *rig_new(void);
 void rig_free(struct rig *r);
+
+/* The table gets an ota_2. */
+void rig_third_slot(struct rig *r);
 
 /* Builds an image of this spec, and its manifest with `seq`, signed. */
 void rig_make(struct rig *r, struct rig_release *out, const struct esp_image_spec *spec,
