@@ -353,9 +353,22 @@ static void fail_test(struct sf_core *c, const struct sf_self_test *test, int er
     c->trial.reset_reason = (uint8_t)reset_reason(c->config);
 }
 
+/* What runs is not what the trial was opened for: somebody flashed the slot meanwhile. It is tried
+ * all the same, but says nothing of the release. */
+static void disown(struct sf_core *c)
+{
+    if (c->trial.counter != 0 && c->running_length != 0 &&
+        memcmp(c->trial.digest, c->running_digest, SF_SHA256_SIZE) != 0) {
+        c->trial.kind = SF_TRIAL_FOREIGN;
+        c->trial.counter = 0;
+        (void)sf_core_note(c, sf_record_save(c->config->store, SF_RECORD_TRIAL, &c->trial));
+    }
+}
+
 int sf_trial_begin(struct sf_core *c)
 {
     const struct sf_platform *p = c->config->platform;
+    disown(c);
     if (p->trial_deadline != NULL) {
         p->trial_deadline(p->ctx, sf_pace_trial_ms(c->config) + WATCHDOG_GRACE_MS);
     }

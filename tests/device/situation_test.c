@@ -242,6 +242,44 @@ static void a_cable_that_flashes_the_slot_on_trial_is_noticed_by_the_next_attemp
     assert_outcome(r, r->server.outcome_count - 1, SF_OK, 2);
 }
 
+/* Under a bootloader without rollback it boots, in a trial that was opened for another image. */
+static void what_a_cable_put_in_place_of_the_trials_image_is_not_told_as_its_success(void **state)
+{
+    struct rig *r = *state;
+    r->without_rollback = 1;
+    rest(r);
+    rig_install(r, &r->v2);
+    rig_flash(r, RIG_SLOT_1, &r->v3);
+    r->server.target = NULL;
+    rig_boot(r, SF_RESET_EXTERNAL);
+    assert_int_equal(rig_slot_runs(r), 1);
+    assert_int_equal(rig_settle(r), SF_ACTION_WAIT);
+    assert_int_equal(rig_slot_runs(r), 1);
+    assert_memory_equal(r->server.last.running_digest, r->v3.digest, SF_SHA256_SIZE);
+    assert_int_equal(r->server.outcome_count, 0);
+    assert_int_equal(running_state(r), SF_OTA_VALID);
+}
+
+static void what_a_cable_put_in_place_of_the_trials_image_is_not_told_as_its_failure(void **state)
+{
+    struct rig *r = *state;
+    r->without_rollback = 1;
+    rest(r);
+    rig_install(r, &r->v2);
+    rig_flash(r, RIG_SLOT_1, &r->v3);
+    r->test_result[0] = SF_SELF_TEST_FAIL;
+    rig_boot(r, SF_RESET_EXTERNAL);
+    assert_int_equal(rig_settle(r), SF_ACTION_REBOOT);
+    r->test_result[0] = SF_SELF_TEST_PASS;
+    rig_boot(r, SF_RESET_SOFTWARE);
+    assert_int_equal(rig_slot_runs(r), 0);
+    assert_int_equal(rig_settle(r), SF_ACTION_REBOOT); /* v2 is still wanted, and may be tried */
+    assert_int_equal(r->server.outcome_count, 0);
+    rig_boot(r, SF_RESET_SOFTWARE);
+    assert_int_equal(rig_settle(r), SF_ACTION_WAIT);
+    assert_memory_equal(r->server.last.running_digest, r->v2.digest, SF_SHA256_SIZE);
+}
+
 /* ---- three slots ---- */
 
 static void put_third(struct rig *r, const struct rig_release *in_ota_2)
@@ -441,6 +479,8 @@ int main(void)
         TEST_NEW(a_core_that_marks_the_broken_slot_valid_after_a_fallback_is_set_right),
         TEST(a_cable_that_flashes_everything_ends_the_trial_in_silence),
         TEST(a_cable_that_flashes_the_slot_on_trial_is_noticed_by_the_next_attempt),
+        TEST_NEW(what_a_cable_put_in_place_of_the_trials_image_is_not_told_as_its_success),
+        TEST_NEW(what_a_cable_put_in_place_of_the_trials_image_is_not_told_as_its_failure),
         TEST_NEW(three_slots_are_used_in_turn_and_a_crash_goes_back_to_the_one_before),
         TEST_NEW(of_three_slots_a_fallback_ends_in_the_image_that_ran_not_in_an_older_one),
         TEST_NEW(of_three_slots_the_last_that_boots_goes_on),
