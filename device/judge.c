@@ -8,22 +8,34 @@
 #include "device/steps.h"
 
 enum {
-    TIME_STORE_S = 24 * 60 * 60
-}; /* the signed time is stored once a day: polls cost no write */
+    TIME_STORE_S = 24 * 60 * 60, /* the signed time is stored once a day: polls cost no write */
+    TIME_BACK = 16,
+};
 
+/* The signed time goes ahead at once, and back step by step: each answer that says less leaves a
+ * sixteenth of the distance. So one answer from the past has expired, but neither a server's clock
+ * that jumped ahead nor a thief of the status key stops installs for ever. */
 static int store_floor(struct sf_core *c, const struct sf_status *status)
 {
-    const int counter_is_new = status->counter > c->floor.counter;
-    const int day_is_new =
-        status->time > c->floor.time && status->time - c->floor.time > TIME_STORE_S;
-    if ((!counter_is_new && !day_is_new) || c->floor_unknown) {
-        return SF_OK; /* a floor that is not known stays as it is; nothing is installed by it */
-    }
     const struct sf_record_floor before = c->floor;
-    c->floor.counter = status->counter;
-    if (status->time > c->floor.time) {
+    const int is_ahead = status->time > before.time;
+    const uint64_t gap = is_ahead ? (uint64_t)status->time - (uint64_t)before.time
+                                  : (uint64_t)before.time - (uint64_t)status->time;
+    const int counter_is_new = status->counter > before.counter;
+
+    if (c->floor_unknown) {
+        return SF_OK; /* it stays as it is; nothing is installed by it */
+    }
+    if (!is_ahead) {
+        const int64_t back = status->time + (int64_t)(gap / TIME_BACK);
+        c->floor.time = back > c->config->build_time ? back : c->config->build_time;
+    } else if (counter_is_new || gap > TIME_STORE_S) {
         c->floor.time = status->time;
     }
+    if (!counter_is_new && (gap <= TIME_STORE_S || c->floor.time == before.time)) {
+        return SF_OK;
+    }
+    c->floor.counter = status->counter;
     const int err = sf_memory_save(c, SF_RECORD_FLOOR);
     if (err != SF_OK) {
         c->floor = before;

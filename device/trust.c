@@ -6,7 +6,8 @@
 
 #include "device/steps.h"
 
-enum { SEQ_JUMP_MAX = 1 << 20 }; /* a stolen key must not use up the sequence numbers */
+/* A stolen key must not use up the numbers. */
+enum { SEQ_JUMP_MAX = 1 << 20, COUNTER_JUMP_BITS = 32 };
 
 /* Errors: NONCE, NOT_THIS_DEVICE, CLASS, UNSUPPORTED (root version or epoch), COUNTER. */
 int sf_trust_status(const struct sf_core *c, const struct sf_status *status)
@@ -30,7 +31,8 @@ int sf_trust_status(const struct sf_core *c, const struct sf_status *status)
     if (status->root_version != 0 || (status->has_target && status->target.epoch != 0)) {
         return SF_ERR_UNSUPPORTED; /* this firmware holds two bare keys and no trust root */
     }
-    return status->counter < c->floor.counter ? SF_ERR_COUNTER : SF_OK;
+    const uint64_t jump = status->counter - c->floor.counter; /* backwards is the farthest */
+    return jump >> COUNTER_JUMP_BITS == 0 ? SF_OK : SF_ERR_COUNTER;
 }
 
 /* 1 if it has expired, by its own time or by what was signed before: expiry stops a new install and

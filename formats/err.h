@@ -88,7 +88,7 @@
     X(-133, NOT_THIS_DEVICE, "meant for another device")                           \
     X(-134, CLASS, "meant for another product or hardware revision")               \
     X(-135, EXPIRED, "expired")                                                    \
-    X(-136, COUNTER, "older than what was accepted before")                        \
+    X(-136, COUNTER, "the counter is below the one accepted last, or jumps far")   \
     X(-137, SEQ_OLD, "the manifest is older than one accepted before")             \
     X(-138, SEQ_JUMP, "the manifest's sequence number jumps too far")              \
     X(-139, SECURE_VERSION, "secure_version is not allowed")                       \
