@@ -137,8 +137,8 @@ struct sf_core {
     uint8_t deploy_fails;  /* in a row, of one counter */
     uint8_t ask_fails;
     uint8_t hashing;
-    uint8_t test_passed; /* bit per self-test */
-    uint8_t test_failed; /* index + 1 */
+    uint8_t test_passed;    /* bit per self-test */
+    uint8_t server_is_busy; /* it has turned a check-in of this trial away: there is a way to it */
     int error;
     int last_error; /* for people */
 

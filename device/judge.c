@@ -52,16 +52,23 @@ static void take_acknowledgement(struct sf_core *c, const struct sf_status *stat
     }
 }
 
-/* A trial missed only the server. Does the image before it reach it? */
+/* A trial missed only the server. Does the image before it reach it? If the server had turned the
+ * trial away, that it answers now says little of the image: it counts like an attempt that chance
+ * ended, or not at all. */
 static int decide_no_server(struct sf_core *c, int reached)
 {
     if (!c->failed.undecided || c->trial.open) {
         return SF_OK;
     }
     c->failed.undecided = 0;
-    c->failed.refused = (uint8_t)reached;
+    if (reached && c->failed.error == SF_ERR_THROTTLED) {
+        sf_count(&c->failed.soft);
+        c->failed.refused = c->failed.soft >= SF_SOFT_ATTEMPTS;
+    } else {
+        c->failed.refused = (uint8_t)reached;
+    }
     int err = sf_memory_save(c, SF_RECORD_FAILED);
-    if (err == SF_OK && !reached && !c->out.acknowledged) {
+    if (err == SF_OK && !reached && !c->out.acknowledged && c->failed.error == SF_ERR_NO_SERVER) {
         static const char text[] = "nor does the image before it";
         memcpy(c->out.outcome.text, text, sizeof(text));
         err = sf_memory_save(c, SF_RECORD_OUT);

@@ -15,6 +15,7 @@ enum {
         60 * 1000, /* the engine judges first, the outer watchdog is the last resort */
     CONFIRM_RETRY_MS = 10 * 1000,
     RETURNS_MAX = 2 * SF_SOFT_ATTEMPTS,
+    ASKS_MIN = 8,         /* check-ins that fit in a trial, however late a busy server wants them */
     LOAD_ROUNDS = 4,      /* of reading the records, until they count as unreadable */
     TRIAL_BOOTS_MAX = 64, /* waking from deep sleep is no failure, but there is an end to it */
 };
@@ -177,7 +178,7 @@ static int charge_trial(struct sf_core *c, int error)
     f->length = t->length;
     f->attempt = t->attempt;
     f->error = error;
-    if (error == SF_ERR_NO_SERVER) {
+    if (error == SF_ERR_NO_SERVER || error == SF_ERR_THROTTLED) {
         f->undecided = 1;
     } else if (error == SF_ERR_POWER || error == SF_ERR_FLASH_WRITE) {
         sf_count(&f->soft);
@@ -434,9 +435,12 @@ int sf_trial_wait(struct sf_core *c)
 int sf_trial_missed(struct sf_core *c)
 {
     uint64_t ms = sf_pace_backoff_ms(c, &ask_pace, c->ask_fails);
-    const uint32_t asked = sf_pace_retry_after_ms(c);
+    const uint32_t most = sf_pace_trial_ms(c->config) / ASKS_MIN;
+    uint32_t asked = sf_pace_retry_after_ms(c);
+    asked = asked < most ? asked : most;
     sf_count(&c->ask_fails);
     c->ask_at_ms = c->now_ms + (asked > ms ? asked : ms);
+    c->server_is_busy |= c->error == SF_ERR_THROTTLED;
     return sf_trial_wait(c);
 }
 
@@ -453,7 +457,9 @@ enum sf_event sf_trial_step(struct sf_core *c)
         return SF_EVENT_OK;
     }
     if (err == SF_ERR_DEADLINE) {
-        c->trial.error = all_passed(c) ? SF_ERR_NO_SERVER : SF_ERR_TRIAL_DEADLINE;
+        c->trial.error = !all_passed(c)      ? SF_ERR_TRIAL_DEADLINE
+                         : c->server_is_busy ? SF_ERR_THROTTLED
+                                             : SF_ERR_NO_SERVER;
         if (all_passed(c) && c->answered > 0) {
             c->trial.error = c->error != SF_OK ? c->error : SF_ERR_TRIAL_DEADLINE;
         }
