@@ -89,8 +89,8 @@ static int switch_back(const struct sf_config *config)
     return err == SF_OK ? SF_BOOT_REBOOT : err;
 }
 
-/* Another slot runs than the one on trial. If the bootloader fell back, it may have come to an older
- * image than the one before: with three slots, or to the factory's. */
+/* Another slot runs than the one on trial. If the bootloader fell back, it may have come to an
+ * older image than the one before: with three slots, or to the factory's. */
 static int leave_fallback(const struct sf_config *config, struct sf_record_trial *t)
 {
     const int sector = t->open ? sf_commit_fell_aside(config, t->slot) : SF_ERR_STATE;

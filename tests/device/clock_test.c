@@ -1,5 +1,5 @@
-/* The signed time and the status counter, as a server whose clock jumped or a thief of the status key
- * would have them: neither may strand a device, and neither may help a replay. */
+/* The signed time and the status counter, as a server whose clock jumped or a thief of the status
+ * key would have them: neither may strand a device, and neither may help a replay. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
