@@ -546,6 +546,22 @@ void sf_cbor_write_null(struct sf_cbor_writer *w)
     write_head(w, MAJOR_SIMPLE, SIMPLE_NULL);
 }
 
+unsigned sf_cbor_nth(const void *items, size_t size, size_t key_len, unsigned count, unsigned nth)
+{
+    const uint8_t *base = items;
+    for (unsigned i = 0; i < count; i++) {
+        unsigned before = 0;
+        for (unsigned k = 0; k < count; k++) {
+            const int order = memcmp(base + k * size, base + i * size, key_len);
+            before += order < 0 || (order == 0 && k < i);
+        }
+        if (before == nth) {
+            return i;
+        }
+    }
+    return 0;
+}
+
 int32_t sf_cbor_write_end(const struct sf_cbor_writer *w)
 {
     if (w->err != SF_OK) {

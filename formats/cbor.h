@@ -127,6 +127,12 @@ void sf_cbor_write_raw(struct sf_cbor_writer *w, const void *data, size_t len);
 /* A byte-string header for `len` bytes that the caller writes next. */
 void sf_cbor_write_bytes_header(struct sf_cbor_writer *w, size_t len);
 
+/* For maps whose keys are byte strings of one length: the index of the item that comes `nth` in
+ * their order. `items` has `count` items of `size` bytes that each begin with the `key_len` bytes
+ * of their key; equal ones follow each other. `nth` < `count`, and both are small: this looks at
+ * all of them. */
+unsigned sf_cbor_nth(const void *items, size_t size, size_t key_len, unsigned count, unsigned nth);
+
 /* Returns the number of bytes written (counted, if data is NULL), or an error: NOSPC, or RANGE for
  * text that is not valid UTF-8. */
 int32_t sf_cbor_write_end(const struct sf_cbor_writer *w) __attribute__((warn_unused_result));

@@ -10,24 +10,50 @@
 
 enum { LABEL_ALG = 1, LABEL_CONTENT_TYPE = 3, LABEL_KID = 4 };
 enum { KEY_KTY = 1, KEY_KTY_EC2 = 2, KEY_CRV = -1, KEY_CRV_P256 = 1, KEY_X = -2, KEY_Y = -3 };
-enum { COSE_KEY_SIZE = 75, PROTECTED_SIZE = 13 };
+
+void sf_cose_key_write(struct sf_cbor_writer *w, const uint8_t xy[SF_P256_KEY_SIZE])
+{
+    sf_cbor_write_map(w, 4);
+    sf_cbor_write_int(w, KEY_KTY);
+    sf_cbor_write_int(w, KEY_KTY_EC2);
+    sf_cbor_write_int(w, KEY_CRV);
+    sf_cbor_write_int(w, KEY_CRV_P256);
+    sf_cbor_write_int(w, KEY_X);
+    sf_cbor_write_bytes(w, xy, 32);
+    sf_cbor_write_int(w, KEY_Y);
+    sf_cbor_write_bytes(w, xy + 32, 32);
+}
+
+static void expect(struct sf_cbor_reader *r, int64_t value)
+{
+    if (sf_cbor_read_int(r) != value) {
+        sf_cbor_fail(r, SF_ERR_ALGORITHM, "not the COSE_Key of a P-256 public key");
+    }
+}
+
+void sf_cose_key_read(struct sf_cbor_reader *r, uint8_t xy[SF_P256_KEY_SIZE])
+{
+    if (sf_cbor_read_map(r) != 4) {
+        sf_cbor_fail(r, SF_ERR_ALGORITHM, "a COSE_Key has other members than kty, crv, x and y");
+    }
+    expect(r, KEY_KTY);
+    expect(r, KEY_KTY_EC2);
+    expect(r, KEY_CRV);
+    expect(r, KEY_CRV_P256);
+    expect(r, KEY_X);
+    sf_cbor_read_fixed(r, xy, 32);
+    expect(r, KEY_Y);
+    sf_cbor_read_fixed(r, xy + 32, 32);
+}
 
 /* RFC 9679: SHA-256 over the deterministic encoding of the key's required members alone. */
 int sf_public_key_init(struct sf_public_key *key, const struct sf_crypto *crypto,
                        const uint8_t xy[SF_P256_KEY_SIZE])
 {
-    uint8_t cose_key[COSE_KEY_SIZE];
+    uint8_t cose_key[SF_COSE_KEY_SIZE];
     struct sf_cbor_writer w;
     sf_cbor_write_init(&w, cose_key, sizeof(cose_key));
-    sf_cbor_write_map(&w, 4);
-    sf_cbor_write_int(&w, KEY_KTY);
-    sf_cbor_write_int(&w, KEY_KTY_EC2);
-    sf_cbor_write_int(&w, KEY_CRV);
-    sf_cbor_write_int(&w, KEY_CRV_P256);
-    sf_cbor_write_int(&w, KEY_X);
-    sf_cbor_write_bytes(&w, xy, 32);
-    sf_cbor_write_int(&w, KEY_Y);
-    sf_cbor_write_bytes(&w, xy + 32, 32);
+    sf_cose_key_write(&w, xy);
     const int32_t len = sf_cbor_write_end(&w);
     if (len < 0) {
         return len;
@@ -90,6 +116,22 @@ static void read_protected(struct sf_cbor_reader *r, struct sf_cose_sign1 *out)
     }
 }
 
+void sf_cose_headers_read(struct sf_cbor_reader *r, struct sf_cose_sign1 *out)
+{
+    read_protected(r, out);
+    if (sf_cbor_read_map(r) != 0) {
+        sf_cbor_fail(r, SF_ERR_UNSUPPORTED, "unprotected headers must be empty");
+    }
+}
+
+void sf_cose_signature_read(struct sf_cbor_reader *r, struct sf_cose_sign1 *out)
+{
+    out->signature = sf_cbor_read_bytes(r);
+    if (r->err == SF_OK && out->signature.len != SF_P256_SIGNATURE_SIZE) {
+        sf_cbor_fail(r, SF_ERR_RANGE, "signature is not 64 bytes long");
+    }
+}
+
 static void read_payload(struct sf_cbor_reader *r, struct sf_cose_sign1 *out)
 {
     if (sf_cbor_peek(r) == SF_CBOR_NULL) {
@@ -113,15 +155,9 @@ int sf_cose_sign1_decode(struct sf_bytes in, struct sf_cose_sign1 *out, struct s
         sf_cbor_fail(&r, SF_ERR_CBOR, "not tagged as COSE_Sign1");
     }
     sf_cbor_read_array_of(&r, 4);
-    read_protected(&r, out);
-    if (sf_cbor_read_map(&r) != 0) {
-        sf_cbor_fail(&r, SF_ERR_UNSUPPORTED, "unprotected headers must be empty");
-    }
+    sf_cose_headers_read(&r, out);
     read_payload(&r, out);
-    out->signature = sf_cbor_read_bytes(&r);
-    if (r.err == SF_OK && out->signature.len != SF_P256_SIGNATURE_SIZE) {
-        sf_cbor_fail(&r, SF_ERR_RANGE, "signature is not 64 bytes long");
-    }
+    sf_cose_signature_read(&r, out);
     return sf_cbor_read_end(&r, diag);
 }
 
@@ -186,20 +222,25 @@ int sf_cose_sign1_verify(const struct sf_cose_sign1 *sign1, struct sf_bytes payl
     return by->crypto->verify_p256(by->crypto->ctx, by->key->xy, digest, sign1->signature.data);
 }
 
+void sf_cose_protected_write(uint8_t out[SF_COSE_PROTECTED_SIZE], const uint8_t kid[SF_KID_SIZE])
+{
+    struct sf_cbor_writer w;
+    sf_cbor_write_init(&w, out, SF_COSE_PROTECTED_SIZE);
+    sf_cbor_write_map(&w, 2);
+    sf_cbor_write_int(&w, LABEL_ALG);
+    sf_cbor_write_int(&w, SF_COSE_ESP256);
+    sf_cbor_write_int(&w, LABEL_KID);
+    sf_cbor_write_bytes(&w, kid, SF_KID_SIZE);
+}
+
 int sf_cose_sign1_write(struct sf_cbor_writer *w, struct sf_bytes payload,
                         enum sf_cose_payload where, const struct sf_signer *signer,
                         const struct sf_crypto *crypto)
 {
-    uint8_t header[PROTECTED_SIZE];
-    struct sf_cbor_writer h;
-    sf_cbor_write_init(&h, header, sizeof(header));
-    sf_cbor_write_map(&h, 2);
-    sf_cbor_write_int(&h, LABEL_ALG);
-    sf_cbor_write_int(&h, SF_COSE_ESP256);
-    sf_cbor_write_int(&h, LABEL_KID);
-    sf_cbor_write_bytes(&h, signer->kid, SF_KID_SIZE);
+    uint8_t header[SF_COSE_PROTECTED_SIZE];
+    sf_cose_protected_write(header, signer->kid);
 
-    const struct sf_bytes protected_header = {header, h.len};
+    const struct sf_bytes protected_header = {header, sizeof(header)};
     uint8_t digest[SF_SHA256_SIZE];
     uint8_t signature[SF_P256_SIGNATURE_SIZE];
     int err = sig_structure_digest(crypto, protected_header, payload, digest);
@@ -211,7 +252,7 @@ int sf_cose_sign1_write(struct sf_cbor_writer *w, struct sf_bytes payload,
     }
     sf_cbor_write_tag(w, SF_COSE_SIGN1_TAG);
     sf_cbor_write_array(w, 4);
-    sf_cbor_write_bytes(w, header, h.len);
+    sf_cbor_write_bytes(w, header, sizeof(header));
     sf_cbor_write_map(w, 0);
     if (where == SF_COSE_EMBEDDED) {
         sf_cbor_write_bytes(w, payload.data, payload.len);

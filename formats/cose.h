@@ -12,6 +12,8 @@ enum {
     SF_COSE_ES256 = -7, /* accepted: the key record says P-256 */
     SF_COSE_SIGN1_TAG = 18,
     SF_COSE_SIGN1_OVERHEAD = 84, /* bytes of ours with a detached payload, all told */
+    SF_COSE_KEY_SIZE = 75,
+    SF_COSE_PROTECTED_SIZE = 13, /* {1: -9, 4: kid} */
 };
 
 struct sf_public_key {
@@ -22,6 +24,10 @@ struct sf_public_key {
 /* Makes the kid of x || y: whoever reads a key recomputes it. */
 int sf_public_key_init(struct sf_public_key *key, const struct sf_crypto *crypto,
                        const uint8_t xy[SF_P256_KEY_SIZE]) __attribute__((warn_unused_result));
+
+/* A COSE_Key {1: 2, -1: 1, -2: x, -3: y}, SF_COSE_KEY_SIZE bytes; the reader takes no other. */
+void sf_cose_key_write(struct sf_cbor_writer *w, const uint8_t xy[SF_P256_KEY_SIZE]);
+void sf_cose_key_read(struct sf_cbor_reader *r, uint8_t xy[SF_P256_KEY_SIZE]);
 
 /* Signs a SHA-256 digest with a private key that formats/ never sees. Hosts only. */
 struct sf_signer {
@@ -60,6 +66,12 @@ struct sf_verifier {
  * the detached bytes or sign1->payload. Errors: KEY_UNKNOWN (kid differs), SIGNATURE. */
 int sf_cose_sign1_verify(const struct sf_cose_sign1 *sign1, struct sf_bytes payload,
                          const struct sf_verifier *by) __attribute__((warn_unused_result));
+
+/* What a COSE_Sign1 and each signature of a COSE_Sign (formats/cose_sign.h) have in common: the
+ * protected header inside its bstr, the empty unprotected one, and the signature. */
+void sf_cose_headers_read(struct sf_cbor_reader *r, struct sf_cose_sign1 *out);
+void sf_cose_signature_read(struct sf_cbor_reader *r, struct sf_cose_sign1 *out);
+void sf_cose_protected_write(uint8_t out[SF_COSE_PROTECTED_SIZE], const uint8_t kid[SF_KID_SIZE]);
 
 enum sf_cose_payload { SF_COSE_EMBEDDED, SF_COSE_DETACHED };
 

@@ -102,6 +102,10 @@
     X(-147, UNSIGNED, "the image carries no Secure Boot signature")                \
     X(-148, BOOT_KEY, "signed with no Secure Boot key that this device trusts")    \
     X(-149, BOOT_SIGNATURE, "the Secure Boot signature does not verify")           \
+    X(-150, THRESHOLD, "fewer valid signatures than the role's threshold")         \
+    X(-151, ROOT_VERSION, "not the trust root right after the trusted one")        \
+    X(-152, ROOT_LINEAGE, "the trust root does not continue the trusted one")      \
+    X(-153, REVOKED, "the trust root has revoked it")                              \
     /* fleet, -160 to -191 */                                                      \
     X(-160, REFUSED, "this release failed on this device before")                  \
     X(-161, TIMED_OUT, "the deployment timed out")                                 \

@@ -18,6 +18,9 @@ list(APPEND SF_FORMATS_SOURCES
     formats/crypto.c
     formats/cbor.c
     formats/cose.c
+    formats/cose_sign.c
+    formats/root.c
+    formats/root_make.c
     formats/envelope.c
     formats/manifest.c
     formats/status.c

@@ -14,3 +14,5 @@ set_target_properties(wire_dump PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINA
 add_test(NAME formats_cbor2_oracle
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/cbor2_oracle.sh $<TARGET_FILE:wire_dump>)
 set_tests_properties(formats_cbor2_oracle PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 120)
+sf_test(formats_root_test SOURCES root_test.c LIBS sf_wire_support sf_test_support)
+sf_test(formats_root_tuf_test SOURCES root_tuf_test.c LIBS sf_test_support)
