@@ -248,9 +248,13 @@ static json_t *entries_json(const struct dump *d)
 
 static json_t *slot_json(struct dump *d, const struct sf_partition *p)
 {
-    const struct sf_verdict_input in = {
-        d->loader.ctx, d->loader.read,    d->loader.crypto,       p->offset,
-        p->size,       d->loader.chip_id, d->loader.chip_revision};
+    const struct sf_verdict_input in = {.ctx = d->loader.ctx,
+                                        .read = d->loader.read,
+                                        .crypto = d->loader.crypto,
+                                        .address = p->offset,
+                                        .size = p->size,
+                                        .chip_id = d->loader.chip_id,
+                                        .chip_revision = d->loader.chip_revision};
     struct sf_verdict *v = malloc(sizeof *v);
     if (!v) {
         return NULL;

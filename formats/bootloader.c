@@ -114,6 +114,7 @@ static int settle(const struct sf_bootloader *b, struct sf_bootloader_work *work
         .size = p->size,
         .chip_id = b->chip_id,
         .chip_revision = b->chip_revision,
+        .secure_boot = b->secure_boot,
     };
     if (sf_verdict_image(&in, &work->verdict) == SF_OK) {
         return 1;

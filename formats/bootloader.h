@@ -21,6 +21,7 @@ struct sf_bootloader {
     uint8_t rollback;       /* build options, as in struct sf_boot_input */
     uint8_t anti_rollback;
     uint32_t efuse_secure_version;
+    const struct sf_sbv2_trust *secure_boot; /* the eFuse's keys; NULL = Secure Boot is off */
 };
 
 /* Working memory, the caller's; what it holds afterwards may be looked at. */

@@ -141,7 +141,9 @@ int sf_sbv2_key_digest(const struct sf_sbv2_block *block, const struct sf_crypto
 
 static int counts(const struct sf_sbv2_keys *keys, const uint8_t digest[SF_SHA256_SIZE])
 {
-    for (unsigned i = 0; i < keys->count && i < SF_SBV2_KEY_MAX; i++) {
+    const int size_fits =
+        keys->digest_size >= SF_SBV2_KEY_DIGEST_MIN && keys->digest_size <= SF_SHA256_SIZE;
+    for (unsigned i = 0; size_fits && i < keys->count && i < SF_SBV2_KEY_MAX; i++) {
         if (memcmp(keys->digest[i], digest, keys->digest_size) == 0) {
             return 1;
         }
@@ -264,14 +266,17 @@ int sf_sbv2_check(const struct sf_sbv2_image *image, const struct sf_sbv2_trust 
         uint8_t digest[SF_SBV2_DIGEST_MAX];
         int err =
             image->read(image->ctx, image->address + image->length, scratch, SF_SBV2_SECTOR_SIZE);
-        block = err == SF_OK ? sf_sbv2_find(scratch, (unsigned)block, trust, &b) : err;
+        if (err != SF_OK) {
+            return refuse(image, err < 0 ? err : SF_ERR_IO, diag);
+        }
+        block = sf_sbv2_find(scratch, (unsigned)block, trust, &b);
         if (block < 0) {
             return refuse(image, block, diag);
         }
         memcpy(named, b.image_digest, b.image_digest_len);
         err = hash_image(image, trust, b.image_digest_len, scratch, digest);
         if (err != SF_OK) {
-            return refuse(image, err, diag);
+            return refuse(image, err < 0 ? err : SF_ERR_CRYPTO, diag);
         }
         if (memcmp(named, digest, b.image_digest_len) == 0) {
             return block;

@@ -22,6 +22,7 @@ enum {
     SF_SBV2_BLOCK_MAX = 3,     /* in a sector */
     SF_SBV2_KEY_MAX = 3,       /* in the eFuse */
     SF_SBV2_DIGEST_MAX = 48,
+    SF_SBV2_KEY_DIGEST_MIN = 16, /* bytes of it that the C2 keeps */
     SF_SBV2_NUMBER_MAX = 384,
 };
 

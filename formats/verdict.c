@@ -83,6 +83,23 @@ static int feed_slot(const struct sf_verdict_input *in, struct sf_verdict *v)
     return SF_OK;
 }
 
+static int check_signature(const struct sf_verdict_input *in, struct sf_verdict *v)
+{
+    const uint32_t padded =
+        (v->image.length + SF_SBV2_SECTOR_SIZE - 1) & ~(uint32_t)(SF_SBV2_SECTOR_SIZE - 1);
+    const struct sf_sbv2_image image = {
+        .ctx = in->ctx, .read = in->read, .address = in->address, .length = padded};
+    if (in->secure_boot == NULL || !in->secure_boot->keys->enabled) {
+        return SF_OK;
+    }
+    if (in->size < SF_SBV2_SECTOR_SIZE || padded > in->size - SF_SBV2_SECTOR_SIZE) {
+        return sf_fail(&v->diag, SF_ERR_UNSIGNED, padded,
+                       "the slot has no room for a signature sector behind the image");
+    }
+    const int block = sf_sbv2_check(&image, in->secure_boot, v->sector, &v->diag);
+    return block < 0 ? block : SF_OK;
+}
+
 int sf_verdict_image(const struct sf_verdict_input *in, struct sf_verdict *out)
 {
     assert(in->crypto != NULL);
@@ -105,6 +122,9 @@ int sf_verdict_image(const struct sf_verdict_input *in, struct sf_verdict *out)
     }
     if (out->err == SF_OK) {
         out->err = check_mapping(in, &out->image, &out->diag);
+    }
+    if (out->err == SF_OK) {
+        out->err = check_signature(in, out);
     }
     return out->err;
 }

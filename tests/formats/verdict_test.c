@@ -10,6 +10,7 @@
 
 #include "tests/support/esp_flash.h"
 #include "tests/support/esp_image.h"
+#include "tests/support/sbv2_sign.h"
 #include "tests/support/sha256_crypto.h"
 #include "tests/support/vectors.h"
 
@@ -103,6 +104,30 @@ static void says_why_an_image_is_refused(void **state)
         assert_int_equal(judge(), cases[i].err);
         assert_int_equal(verdict.diag.offset, cases[i].offset);
     }
+}
+
+static void with_secure_boot_a_key_that_counts_must_have_signed(void **state)
+{
+    (void)state;
+    struct sbv2_signer signer;
+    struct sf_sbv2_keys keys = {.count = 1, .digest_size = 32, .block_count = 3, .enabled = 1};
+    const struct sf_sbv2_trust trust = {sha256_crypto(), sbv2_openssl(), &keys};
+    const struct sbv2_signer *const signers[] = {&signer};
+    struct sf_verdict_input in = input();
+    in.secure_boot = &trust;
+    lay("ok");
+    assert_int_equal(sf_verdict_image(&in, &verdict), SF_ERR_UNSIGNED);
+    assert_int_equal(verdict.diag.offset, IMAGE_SIZE);
+    sbv2_signer_open(&signer, SF_SBV2_ECDSA_P256);
+    assert_int_equal(sbv2_sign(bytes + SLOT, IMAGE_SIZE, signers, 1), IMAGE_SIZE + 4096);
+    assert_int_equal(sf_verdict_image(&in, &verdict), SF_ERR_BOOT_KEY);
+    memcpy(keys.digest[0], signer.digest, SF_SHA256_SIZE);
+    assert_int_equal(sf_verdict_image(&in, &verdict), SF_OK);
+    in.size = IMAGE_SIZE + 4095;
+    assert_int_equal(sf_verdict_image(&in, &verdict), SF_ERR_UNSIGNED);
+    keys.enabled = 0;
+    assert_int_equal(sf_verdict_image(&in, &verdict), SF_OK);
+    sbv2_signer_close(&signer);
 }
 
 static void an_image_may_fill_its_slot_to_the_last_byte(void **state)
@@ -255,6 +280,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(takes_and_refuses_what_the_bootloader_does),
         cmocka_unit_test(says_why_an_image_is_refused),
+        cmocka_unit_test(with_secure_boot_a_key_that_counts_must_have_signed),
         cmocka_unit_test(an_image_may_fill_its_slot_to_the_last_byte),
         cmocka_unit_test(a_slot_of_no_size_is_refused),
         cmocka_unit_test(chip_and_revision_are_those_of_the_chip_that_boots),
