@@ -89,6 +89,7 @@ struct sf_deployment {
     uint8_t restarts;
     uint8_t losses;  /* in a row, without a new sector */
     uint8_t resumed; /* it goes on behind bytes that an earlier boot wrote */
+    uint8_t tail;    /* enum sf_tail */
     uint32_t image_size;
     uint32_t max_secure_version;
     uint32_t fingerprint; /* of the image as hashed */
@@ -96,6 +97,9 @@ struct sf_deployment {
     uint64_t give_up_ms; /* total timer */
     struct sf_target target;
 };
+
+/* Whether the image's last sector is fetched, and judged, before all the others. */
+enum sf_tail { SF_TAIL_IN_ITS_TURN, SF_TAIL_FIRST, SF_TAIL_JUDGED };
 
 /* What the slot that an update goes to holds, as far as this boot knows. */
 struct sf_held {
@@ -119,6 +123,17 @@ struct sf_source {
      * the server's status would. */
     int (*open)(struct sf_core *c);
     uint16_t body_max;
+};
+
+/* What a device asks of an image besides what its manifest says. A firmware that names none does
+ * not link it. */
+struct sf_image_check {
+    /* Before a byte is asked for; `deploy.tail` may be set to SF_TAIL_FIRST. */
+    int (*gate)(struct sf_core *c);
+    /* The last sector, in the sector buffer; sets SF_TAIL_JUDGED. */
+    int (*judge_last)(struct sf_core *c);
+    /* The slot, once its hash is right: a bounded step. `step` is 1 at first. */
+    enum sf_event (*judge_slot)(struct sf_core *c);
 };
 
 struct sf_core {

@@ -2,7 +2,8 @@
  *
  * 1. Bytes of two different files never meet in the slot: a 206 must continue exactly the file
  *    that the first answer began, everything else starts over at 0.
- * 2. The first 384 bytes are judged before the first sector is erased.
+ * 2. The first 384 bytes are judged before the first sector is erased; and where the image has to
+ *    be signed, its last sector before those.
  * 3. A download ends: stall, minimum progress, losses in a row and the total time are bounded. */
 #include <string.h>
 
@@ -32,6 +33,7 @@ static void start_over(struct sf_core *c)
     c->held.etag[0] = '\0';
     c->offset = 0;
     c->deploy.resumed = 0;
+    c->deploy.tail = SF_TAIL_IN_ITS_TURN;
 }
 
 int sf_fetch_build(struct sf_core *c)
@@ -41,7 +43,8 @@ int sf_fetch_build(struct sf_core *c)
     }
     sf_exchange_begin(c, c->path, (uint32_t)(c->deploy.give_up_ms - c->now_ms));
     c->exchange.authorization = c->config->source == NULL ? c->authorization : NULL;
-    c->offset = whole_sectors(c->held.bytes);
+    c->offset = c->deploy.tail == SF_TAIL_FIRST ? c->deploy.image_size - SF_SECTOR_SIZE
+                                                : whole_sectors(c->held.bytes);
     c->window_bytes = 0;
     c->window_end_ms = c->now_ms + WINDOW_MS;
     if (c->ask_at_ms <= c->now_ms) {
@@ -131,6 +134,9 @@ static void record_progress(struct sf_core *c)
 static int sector_done(struct sf_core *c)
 {
     const uint32_t start = whole_sectors(c->offset - 1);
+    if (c->deploy.tail == SF_TAIL_FIRST) {
+        return c->config->secure_boot->check->judge_last(c);
+    }
     const int err = sf_install_sector(c, start, c->offset - start);
     if (err != SF_OK) {
         return err;
@@ -219,6 +225,10 @@ static int is_loss(int err)
 
 enum sf_event sf_fetch_end(struct sf_core *c, int err)
 {
+    if (c->deploy.tail == SF_TAIL_JUDGED && (err == SF_OK || is_loss(err))) {
+        c->deploy.tail = SF_TAIL_IN_ITS_TURN; /* and now from the beginning, however that ended */
+        return sf_core_note(c, sf_fetch_build(c)) == SF_OK ? SF_EVENT_NONE : SF_EVENT_FAILED;
+    }
     if (err == SF_ERR_BUSY) {
         return SF_EVENT_ASK;
     }

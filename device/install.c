@@ -387,6 +387,10 @@ enum sf_event sf_install_gate(struct sf_core *c)
         }
     }
     c->offset = c->held.bytes;
+    if (c->held.bytes == 0 && c->config->secure_boot != NULL) {
+        err = c->config->secure_boot->check->gate(c);
+        return sf_core_note(c, err) == SF_OK ? SF_EVENT_OK : SF_EVENT_FAILED;
+    }
     return SF_EVENT_OK;
 }
 
@@ -395,10 +399,10 @@ int sf_install_hash_begin(struct sf_core *c)
     return hash_start(c, c->deploy.image_size);
 }
 
-/* The read-back of the whole slot. What was only remembered to be there, and is not, is fetched. */
-enum sf_event sf_install_hash(struct sf_core *c)
+/* Whether the hash of the slot is the wanted one. What was only remembered to be there, and is not,
+ * is fetched. */
+static enum sf_event compare_digest(struct sf_core *c)
 {
-    const struct sf_platform *p = c->config->platform;
     uint8_t digest[SF_SHA256_SIZE];
     const enum sf_event event = sf_install_hash_step(c, c->deploy.slot, digest);
     if (event != SF_EVENT_OK) {
@@ -418,6 +422,21 @@ enum sf_event sf_install_hash(struct sf_core *c)
     }
     c->held.complete = 1;
     c->held.bytes = c->deploy.image_size;
+    c->step = 1;
+    return SF_EVENT_OK;
+}
+
+/* The read-back of the whole slot, and all else that an image has to be before otadata names it. */
+enum sf_event sf_install_hash(struct sf_core *c)
+{
+    const struct sf_platform *p = c->config->platform;
+    enum sf_event event = c->step == 0 ? compare_digest(c) : SF_EVENT_OK;
+    if (event == SF_EVENT_OK && c->config->secure_boot != NULL) {
+        event = c->config->secure_boot->check->judge_slot(c);
+    }
+    if (event != SF_EVENT_OK) {
+        return event;
+    }
     int err = p->slot_bootable == NULL ? SF_OK : p->slot_bootable(p->ctx, c->deploy.slot);
     err = err == SF_OK ? SF_OK : SF_ERR_NOT_BOOTABLE;
     if (err == SF_OK) {

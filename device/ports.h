@@ -6,6 +6,7 @@
 
 #include "formats/checkin.h"
 #include "formats/crypto.h"
+#include "formats/sbv2.h"
 
 /* What the update engine needs of its platform: four structs of functions, filled by a port
  * (ports/host/, ports/esp-idf/, ...). A port decides nothing. Every function returns SF_OK (or a
@@ -66,6 +67,17 @@ struct sf_platform {
      * watchdog outside the engine's task that resets the chip `deadline_ms` from now: a while after
      * the engine itself would have rolled back. NULL = none. */
     void (*trial_deadline)(void *ctx, uint32_t deadline_ms);
+};
+
+/* Secure Boot V2, where the firmware wants images judged by it: see &sf_secure_boot_v2. */
+struct sf_image_check;
+struct sf_secure_boot {
+    void *ctx;
+    const struct sf_image_check *check; /* &sf_secure_boot_v2 */
+    /* The eFuse's key digests that are not revoked, and whether Secure Boot is on (if it is not,
+     * the rest of `out`, zero before, may stay so). */
+    int (*keys)(void *ctx, struct sf_sbv2_keys *out);
+    struct sf_sbv2_verifier verifier; /* of the schemes that the chip's bootloader takes */
 };
 
 #endif

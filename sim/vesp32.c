@@ -30,9 +30,34 @@ static uint32_t platform_efuse(void *ctx)
     return v->efuse_secure_version;
 }
 
-static int platform_slot_bootable(void *ctx, int slot)
+static int efuse_keys(void *ctx, struct sf_sbv2_keys *out)
 {
     const struct vesp32 *v = ctx;
+    const struct vesp32_secure_boot *efuse = &v->efuse_secure_boot;
+    *out = (struct sf_sbv2_keys){.digest_size = efuse->digest_size,
+                                 .block_count = efuse->block_count,
+                                 .enabled = efuse->enabled};
+    for (unsigned i = 0; i < SF_SBV2_KEY_MAX; i++) {
+        if ((efuse->burnt & ~efuse->revoked & 1U << i) != 0) {
+            memcpy(out->digest[out->count++], efuse->digest[i], SF_SHA256_SIZE);
+        }
+    }
+    return SF_OK;
+}
+
+/* What the bootloader trusts; `keys` is its memory. */
+static struct sf_sbv2_trust efuse_trust(struct vesp32 *v, struct sf_sbv2_keys *keys)
+{
+    (void)efuse_keys(v, keys); /* cannot fail */
+    return (struct sf_sbv2_trust){
+        .crypto = v->options.crypto, .verifier = v->options.verifier, .keys = keys};
+}
+
+static int platform_slot_bootable(void *ctx, int slot)
+{
+    struct vesp32 *v = ctx;
+    struct sf_sbv2_keys keys;
+    const struct sf_sbv2_trust trust = efuse_trust(v, &keys);
     const struct sf_slot_map *map = slot == SF_BOOT_FACTORY ? &v->config.factory
                                     : slot >= 0 && (unsigned)slot < v->config.slot_count
                                         ? &v->config.slot[slot]
@@ -46,7 +71,8 @@ static int platform_slot_bootable(void *ctx, int slot)
                                   .address = map->offset,
                                   .size = map->size,
                                   .chip_id = v->config.chip_id,
-                                  .chip_revision = v->config.chip_revision};
+                                  .chip_revision = v->config.chip_revision,
+                                  .secure_boot = &trust};
     return sf_verdict_image(&in, &v->options.work->verdict);
 }
 
@@ -106,6 +132,8 @@ static int burn_efuse(struct vesp32 *v, uint32_t version)
 /* The second-stage bootloader. Fills options.work and `decision`. */
 static int run_bootloader(struct vesp32 *v, struct sf_boot_decision *decision)
 {
+    struct sf_sbv2_keys keys;
+    const struct sf_sbv2_trust trust = efuse_trust(v, &keys);
     struct sf_bootloader bootloader = {.ctx = v->flash->ops.ctx,
                                        .read = v->flash->ops.read,
                                        .crypto = v->options.crypto,
@@ -115,7 +143,8 @@ static int run_bootloader(struct vesp32 *v, struct sf_boot_decision *decision)
                                        .chip_revision = v->options.firmware.chip_revision,
                                        .rollback = v->options.rollback,
                                        .anti_rollback = v->options.anti_rollback,
-                                       .efuse_secure_version = v->efuse_secure_version};
+                                       .efuse_secure_version = v->efuse_secure_version,
+                                       .secure_boot = &trust};
     struct sf_diag diag;
     int err = sf_bootloader_run(&bootloader, v->options.work, decision, &diag);
     for (unsigned i = 0; i < decision->write_count && err == SF_OK; i++) {
@@ -206,6 +235,10 @@ static int configure(struct vesp32 *v, int running_slot)
     v->config.sector_buffer = &v->sector_buffer;
     v->config.self_test = &v->self_test;
     v->config.self_test_count = 1;
+    if (v->options.verifier) {
+        v->config.secure_boot = &v->secure_boot;
+        v->config.abilities |= v->efuse_secure_boot.enabled ? SF_ABILITY_SECURE_BOOT : 0U;
+    }
     configure_slots(v, running_slot);
     int err = configure_image(v, running->offset);
     return err < 0 ? err : open_records(v);
@@ -389,6 +422,7 @@ void vesp32_init(struct vesp32 *v, struct sf_host_flash *flash,
     *v = (struct vesp32){.options = *options,
                          .flash = flash,
                          .efuse_secure_version = options->efuse_secure_version,
+                         .efuse_secure_boot = options->secure_boot,
                          .crash_at_ms = NEVER,
                          .hang_from_ms = NEVER,
                          .trial_watchdog_at_ms = NEVER};
@@ -397,6 +431,11 @@ void vesp32_init(struct vesp32 *v, struct sf_host_flash *flash,
                                        .slot_bootable = platform_slot_bootable,
                                        .efuse_secure_version = platform_efuse,
                                        .trial_deadline = platform_trial_deadline};
+    v->secure_boot =
+        (struct sf_secure_boot){.ctx = v, .check = &sf_secure_boot_v2, .keys = efuse_keys};
+    if (options->verifier) {
+        v->secure_boot.verifier = *options->verifier;
+    }
     v->self_test = (struct sf_self_test){
         .name = "sensors", .poll = poll_sensors, .ctx = v, .deadline_ms = SELF_TEST_DEADLINE_MS};
 }

@@ -33,6 +33,16 @@ enum vesp32_power {
     VESP32_BOOT_FAILS, /* the bootloader finds nothing to boot and resets for ever */
 };
 
+/* Secure Boot V2's eFuse bits. */
+struct vesp32_secure_boot {
+    uint8_t enabled;
+    uint8_t digest_size; /* 32; 16 on the C2 */
+    uint8_t block_count; /* of a signature sector that count: 3; 1 on ESP32 and C2 */
+    uint8_t burnt;       /* bit n: digest n is there */
+    uint8_t revoked;     /* bit n: and is not to be trusted any more */
+    uint8_t digest[SF_SBV2_KEY_MAX][SF_SHA256_SIZE];
+};
+
 struct vesp32_options {
     /* What the firmware is built with: id, keys, token, hardware revision, chip, times. The fields
      * that flash, image and ports determine are filled in at each boot. */
@@ -41,8 +51,12 @@ struct vesp32_options {
     struct sf_bootloader_work *work; /* scratch memory; one does for all devices of a thread */
     uint8_t rollback;                /* bootloader's build options */
     uint8_t anti_rollback;
-    uint32_t efuse_secure_version; /* at first */
-    uint32_t watchdog_ms;          /* that resets a hanging application; 0 = 5000 */
+    uint32_t efuse_secure_version;         /* at first */
+    uint32_t watchdog_ms;                  /* that resets a hanging application; 0 = 5000 */
+    struct vesp32_secure_boot secure_boot; /* at first; all zero = off */
+    /* What computes signatures, in bootloader and firmware; NULL = the firmware judges none, and
+     * secure_boot has to be off. */
+    const struct sf_sbv2_verifier *verifier;
     /* Asked before the bootloader burns eFuse bits: how far it gets, in `*to`. < 0 = power is lost
      * at it (flash->has_power is 0 then). NULL = all the way. */
     int (*burn)(void *ctx, uint32_t from, uint32_t *to);
@@ -63,7 +77,9 @@ struct vesp32 {
     enum vesp32_power power;
     enum sf_reset_reason reset_reason;
     uint32_t efuse_secure_version;
-    int boot_error; /* why BOOT_FAILS */
+    struct vesp32_secure_boot efuse_secure_boot; /* may be changed between two boots */
+    struct sf_secure_boot secure_boot;           /* the firmware's view of it */
+    int boot_error;                              /* why BOOT_FAILS */
     unsigned boots;
     unsigned request_serial; /* changes with every new request and every reset */
     int request_open;

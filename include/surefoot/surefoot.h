@@ -61,6 +61,14 @@ struct sf_source;
  * and nothing more. Nothing of it is linked into a firmware that does not name it. */
 extern const struct sf_source sf_static_tree;
 
+/* For sf_secure_boot.check. An image that the device's bootloader would refuse for its signature,
+ * or that ESP-IDF would (signed apps without Secure Boot: the key of the running image's first
+ * block counts, and the first block of the new image), is refused with SF_ERR_UNSIGNED,
+ * SF_ERR_BOOT_KEY or SF_ERR_BOOT_SIGNATURE: before the first erase where the host serves ranges,
+ * and in any case before the switch. Nothing of it is linked into a firmware that does not name
+ * it. */
+extern const struct sf_image_check sf_secure_boot_v2;
+
 enum sf_policy {
     /* Without a status, the release key alone says what runs here. */
     SF_POLICY_ALLOW_OFFLINE = 1 << 0,
@@ -117,6 +125,8 @@ struct sf_config {
      * SF_POLICY_ALLOW_OFFLINE: else nothing is ever asked for (SF_ERR_POLICY). device_id and
      * enrol_token are then not used. */
     const struct sf_source *source;
+
+    const struct sf_secure_boot *secure_boot; /* NULL = signature sectors are not judged */
 
     /* trial */
     const struct sf_self_test *self_test;

@@ -119,23 +119,29 @@ static void fill_config(struct rig *r)
     memcpy(r->config.status_key, r->server.status_key.public_key.xy, SF_P256_KEY_SIZE);
 }
 
-void rig_make(struct rig *r, struct rig_release *out, const struct esp_image_spec *spec,
-              uint64_t seq)
+void rig_seal(struct rig *r, struct rig_release *out)
 {
     static const char digits[] = "0123456789abcdef";
-    memset(out, 0, sizeof(*out));
-    out->image_len = esp_image_build(spec, out->image, sizeof(out->image));
     assert_int_equal(sf_sha256(crypto_openssl(), out->image, out->image_len, out->digest), SF_OK);
-    out->manifest = (struct sf_manifest){
-        .seq = seq, .image_size = (uint32_t)out->image_len, .version = {1}, .version_count = 3};
-    memcpy(out->manifest.class_uuid, class_uuid, SF_UUID_SIZE);
+    out->manifest.image_size = (uint32_t)out->image_len;
     memcpy(out->manifest.image_digest, out->digest, SF_SHA256_SIZE);
     char *at = out->manifest.uri + snprintf(out->manifest.uri, 12, "/artifacts/");
     for (size_t i = 0; i < SF_SHA256_SIZE; i++) {
         *at++ = digits[out->digest[i] >> 4];
         *at++ = digits[out->digest[i] & 15];
     }
+    *at = '\0';
     rig_sign(r, out);
+}
+
+void rig_make(struct rig *r, struct rig_release *out, const struct esp_image_spec *spec,
+              uint64_t seq)
+{
+    memset(out, 0, sizeof(*out));
+    out->image_len = esp_image_build(spec, out->image, sizeof(out->image));
+    out->manifest = (struct sf_manifest){.seq = seq, .version = {1}, .version_count = 3};
+    memcpy(out->manifest.class_uuid, class_uuid, SF_UUID_SIZE);
+    rig_seal(r, out);
 }
 
 void rig_flash(struct rig *r, uint32_t address, const struct rig_release *release)

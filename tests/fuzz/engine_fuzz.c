@@ -14,6 +14,11 @@
 #ifndef ENGINE_FUZZ_SOURCE /* engine_static_fuzz.c is this file with another one */
 #define ENGINE_FUZZ_SOURCE NULL
 #endif
+#ifndef ENGINE_FUZZ_SECURE_BOOT /* and engine_secure_boot_fuzz.c with one */
+#define ENGINE_FUZZ_SECURE_BOOT    NULL
+#define ENGINE_FUZZ_IMAGE_SIZE     9000
+#define ENGINE_FUZZ_SIGN_IMAGE(to) ((void)(to))
+#endif
 
 enum {
     FLASH_SIZE = 0x10000,
@@ -21,7 +26,7 @@ enum {
     SLOT_0 = 0x4000,
     SLOT_SIZE = 0x6000,
     SLOT_1 = SLOT_0 + SLOT_SIZE,
-    IMAGE_SIZE = 9000,
+    IMAGE_SIZE = ENGINE_FUZZ_IMAGE_SIZE,
     ACTIONS_MAX = 400,
 };
 
@@ -269,6 +274,7 @@ static void make_image(void)
     for (unsigned i = 0; i < 4; i++) {
         record[60 + i] = (uint8_t)(crc >> (8 * i));
     }
+    ENGINE_FUZZ_SIGN_IMAGE(image);
 }
 
 /* A bootloader without rollback, or one with it. */
@@ -330,6 +336,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                .enrol_token = "t",
                                .source = ENGINE_FUZZ_SOURCE,
                                .policy = SF_POLICY_ALLOW_OFFLINE,
+                               .secure_boot = ENGINE_FUZZ_SECURE_BOOT,
                                .self_test = &test,
                                .self_test_count = 1};
     uint64_t now = 0;

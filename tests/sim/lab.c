@@ -22,6 +22,22 @@ enum {
 
 static const uint8_t class_uuid[SF_UUID_SIZE] = {0x5a, 0x11};
 
+void lab_seal(struct lab_server *server, struct lab_release *out)
+{
+    struct sf_signer signer = p256_signer_as_sf(&server->release_signer);
+    assert_int_equal(sf_sha256(crypto_openssl(), out->image, out->image_len, out->digest), SF_OK);
+    struct sf_manifest *m = &out->manifest;
+    memcpy(m->image_digest, out->digest, SF_SHA256_SIZE);
+    m->image_size = (uint32_t)out->image_len;
+    int used = snprintf(m->uri, sizeof(m->uri), "/artifacts/");
+    for (unsigned i = 0; i < SF_SHA256_SIZE; i++) {
+        used += snprintf(m->uri + used, sizeof(m->uri) - (size_t)used, "%02x", out->digest[i]);
+    }
+    int32_t len = sf_manifest_sign(m, &signer, crypto_openssl(), out->envelope, SF_ENVELOPE_MAX);
+    assert_true(len > 0);
+    out->envelope_len = (size_t)len;
+}
+
 void lab_release(struct lab_server *server, struct lab_release *out, const char *version,
                  const struct sf_behaviour *behaviour, uint64_t seq)
 {
@@ -30,22 +46,11 @@ void lab_release(struct lab_server *server, struct lab_release *out, const char 
                                   .size = 20480,
                                   .seed = (uint32_t)seq,
                                   .behaviour = behaviour};
-    struct sf_signer signer = p256_signer_as_sf(&server->release_signer);
     *out = (struct lab_release){.manifest = {.seq = seq}};
     out->image_len = esp_image_build(&spec, out->image, sizeof(out->image));
-    assert_int_equal(sf_sha256(crypto_openssl(), out->image, out->image_len, out->digest), SF_OK);
-    struct sf_manifest *m = &out->manifest;
-    memcpy(m->class_uuid, class_uuid, SF_UUID_SIZE);
-    memcpy(m->image_digest, out->digest, SF_SHA256_SIZE);
-    m->image_size = (uint32_t)out->image_len;
-    assert_int_equal(sf_manifest_version_parse(version, m), SF_OK);
-    int used = snprintf(m->uri, sizeof(m->uri), "/artifacts/");
-    for (unsigned i = 0; i < SF_SHA256_SIZE; i++) {
-        used += snprintf(m->uri + used, sizeof(m->uri) - (size_t)used, "%02x", out->digest[i]);
-    }
-    int32_t len = sf_manifest_sign(m, &signer, crypto_openssl(), out->envelope, SF_ENVELOPE_MAX);
-    assert_true(len > 0);
-    out->envelope_len = (size_t)len;
+    memcpy(out->manifest.class_uuid, class_uuid, SF_UUID_SIZE);
+    assert_int_equal(sf_manifest_version_parse(version, &out->manifest), SF_OK);
+    lab_seal(server, out);
 }
 
 void lab_server_open(struct lab_server *server)

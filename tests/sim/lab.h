@@ -72,6 +72,9 @@ void lab_close(struct lab *lab);
 void lab_release(struct lab_server *server, struct lab_release *out, const char *version,
                  const struct sf_behaviour *behaviour, uint64_t seq);
 
+/* Digest, length and path anew, and signed, once a test has changed the image. */
+void lab_seal(struct lab_server *server, struct lab_release *release);
+
 /* The device's options before it is switched on; the test may change them and call vesp32_init()
  * again. */
 struct vesp32_options lab_options(struct lab *lab);
