@@ -14,10 +14,18 @@ _Static_assert(SF_BEHAVIOUR_OFFSET + SF_BEHAVIOUR_SIZE <= SF_IMAGE_HEAD_SIZE,
                "the head of an image holds it");
 
 static const char *const names[SF_BEHAVIOUR_COUNT] = {
-    [SF_BEHAVIOUR_HEALTHY] = "healthy",         [SF_BEHAVIOUR_CRASH_AT_BOOT] = "crash_at_boot",
-    [SF_BEHAVIOUR_CRASH_AFTER] = "crash_after", [SF_BEHAVIOUR_HANG] = "hang",
-    [SF_BEHAVIOUR_NO_NETWORK] = "no_network",   [SF_BEHAVIOUR_SELF_TEST_FAILS] = "self_test_fails",
-    [SF_BEHAVIOUR_CRASH_EARLY] = "crash_early", [SF_BEHAVIOUR_SILENT] = "silent",
+    [SF_BEHAVIOUR_HEALTHY] = "healthy",
+    [SF_BEHAVIOUR_CRASH_AT_BOOT] = "crash_at_boot",
+    [SF_BEHAVIOUR_CRASH_AFTER] = "crash_after",
+    [SF_BEHAVIOUR_HANG] = "hang",
+    [SF_BEHAVIOUR_NO_NETWORK] = "no_network",
+    [SF_BEHAVIOUR_SELF_TEST_FAILS] = "self_test_fails",
+    [SF_BEHAVIOUR_CRASH_EARLY] = "crash_early",
+    [SF_BEHAVIOUR_SILENT] = "silent",
+    [SF_BEHAVIOUR_SELF_TEST_HANGS] = "self_test_hangs",
+    [SF_BEHAVIOUR_BROWNOUT] = "brownout",
+    [SF_BEHAVIOUR_DEEP_SLEEP] = "deep_sleep",
+    [SF_BEHAVIOUR_DECAYS] = "decays",
 };
 
 int sf_behaviour_decode(const uint8_t bytes[SF_BEHAVIOUR_SIZE], struct sf_behaviour *out,

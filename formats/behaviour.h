@@ -21,6 +21,12 @@ enum sf_behaviour_kind { /* append-only */
                          SF_BEHAVIOUR_SELF_TEST_FAILS = 5,
                          SF_BEHAVIOUR_CRASH_EARLY = 6, /* before the early hook */
                          SF_BEHAVIOUR_SILENT = 7,      /* runs, but never checks in */
+                         /* The self-test never answers. parameter: its own deadline in seconds, 0
+                          * = it has none but the trial's. */
+                         SF_BEHAVIOUR_SELF_TEST_HANGS = 8,
+                         SF_BEHAVIOUR_BROWNOUT = 9,    /* parameter: seconds from boot */
+                         SF_BEHAVIOUR_DEEP_SLEEP = 10, /* the same; it wakes at once */
+                         SF_BEHAVIOUR_DECAYS = 11,     /* a bit of it flips before its first boot */
                          SF_BEHAVIOUR_COUNT,
 };
 

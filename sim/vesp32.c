@@ -85,7 +85,8 @@ static void platform_trial_deadline(void *ctx, uint32_t deadline_ms)
 static enum sf_self_test_result poll_sensors(void *ctx)
 {
     const struct vesp32 *v = ctx;
-    if (v->now_ms - v->boot_at_ms < SELF_TEST_MS) {
+    if (v->now_ms - v->boot_at_ms < SELF_TEST_MS ||
+        v->behaviour.kind == SF_BEHAVIOUR_SELF_TEST_HANGS) {
         return SF_SELF_TEST_PENDING;
     }
     return v->behaviour.kind == SF_BEHAVIOUR_SELF_TEST_FAILS ? SF_SELF_TEST_FAIL
@@ -239,14 +240,32 @@ static int configure(struct vesp32 *v, int running_slot)
         v->config.secure_boot = &v->secure_boot;
         v->config.abilities |= v->efuse_secure_boot.enabled ? SF_ABILITY_SECURE_BOOT : 0U;
     }
+    v->self_test.deadline_ms = SELF_TEST_DEADLINE_MS;
     configure_slots(v, running_slot);
     int err = configure_image(v, running->offset);
+    if (v->behaviour.kind == SF_BEHAVIOUR_SELF_TEST_HANGS) {
+        v->self_test.deadline_ms = v->behaviour.parameter * 1000;
+    }
     return err < 0 ? err : open_records(v);
 }
 
 static uint64_t in_seconds(const struct vesp32 *v, uint32_t seconds)
 {
     return v->now_ms + (uint64_t)seconds * 1000;
+}
+
+/* What will reset it, some time after its start. */
+static void schedule_reset(struct vesp32 *v)
+{
+    static const enum sf_reset_reason reason[SF_BEHAVIOUR_COUNT] = {
+        [SF_BEHAVIOUR_CRASH_AFTER] = SF_RESET_PANIC,
+        [SF_BEHAVIOUR_BROWNOUT] = SF_RESET_BROWNOUT,
+        [SF_BEHAVIOUR_DEEP_SLEEP] = SF_RESET_DEEP_SLEEP,
+    };
+    v->crash_reason = reason[v->behaviour.kind];
+    if (v->crash_reason != SF_RESET_UNKNOWN) {
+        v->crash_at_ms = in_seconds(v, v->behaviour.parameter);
+    }
 }
 
 /* From the application's first instruction to its main loop. */
@@ -263,13 +282,32 @@ static void start_application(struct vesp32 *v)
         return;
     }
     sf_engine_init(&v->engine, &v->config, v->now_ms);
+    schedule_reset(v);
     if (v->behaviour.kind == SF_BEHAVIOUR_CRASH_AT_BOOT) {
         v->crash_at_ms = v->now_ms + CRASH_AT_BOOT_MS;
+        v->crash_reason = SF_RESET_PANIC;
         v->hang_from_ms = v->now_ms; /* it crashes before it gets to the update engine */
-    } else if (v->behaviour.kind == SF_BEHAVIOUR_CRASH_AFTER) {
-        v->crash_at_ms = in_seconds(v, v->behaviour.parameter);
     } else if (v->behaviour.kind == SF_BEHAVIOUR_HANG) {
         v->hang_from_ms = in_seconds(v, v->behaviour.parameter);
+    }
+}
+
+/* A cell that fails between the engine's last look and the bootloader's: of an image that says so,
+ * before its first boot. */
+static void decay(const struct vesp32 *v)
+{
+    struct sf_otadata_entry entry[2];
+    struct sf_behaviour behaviour;
+    vesp32_otadata(v, entry);
+    const int active = sf_otadata_active(entry);
+    if (active < 0 || v->config.slot_count == 0 || entry[active].ota_state != SF_OTA_NEW) {
+        return;
+    }
+    const unsigned slot = sf_otadata_slot(&entry[active], v->config.slot_count);
+    uint8_t *image = v->flash->cells + v->config.slot[slot].offset;
+    if (sf_behaviour_find(image, SF_IMAGE_HEAD_SIZE, &behaviour, NULL) == SF_OK &&
+        behaviour.kind == SF_BEHAVIOUR_DECAYS) {
+        image[SF_IMAGE_HEAD_SIZE] ^= 1;
     }
 }
 
@@ -277,6 +315,7 @@ static void boot(struct vesp32 *v)
 {
     struct sf_boot_decision decision;
     v->boots++;
+    decay(v);
     int err = run_bootloader(v, &decision);
     if (err == SF_OK) {
         err = configure(v, decision.slot);
@@ -329,7 +368,7 @@ static int run_hardware(struct vesp32 *v)
         return 0;
     }
     if (v->now_ms >= v->crash_at_ms) {
-        reset(v, SF_RESET_PANIC);
+        reset(v, v->crash_reason);
     } else if (v->now_ms >= watchdog_at(v)) {
         reset(v, SF_RESET_WATCHDOG);
     }
@@ -481,8 +520,10 @@ int vesp32_at_rest(const struct vesp32 *v)
     }
     vesp32_otadata(v, entry);
     int active = sf_otadata_active(entry);
+    /* Fallen back from PENDING_VERIFY: the bootloader aborts that one at the next reset. */
     int runs_boot_slot =
         active < 0 || v->config.slot_count == 0 ||
+        entry[active].ota_state == SF_OTA_PENDING_VERIFY ||
         v->config.running_slot == (int)sf_otadata_slot(&entry[active], v->config.slot_count);
     struct sf_engine_view view = sf_engine_view(&v->engine);
     int idle = view.phase == SF_PHASE_IDLE || view.phase == SF_PHASE_CONFIRMED;

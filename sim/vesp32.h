@@ -22,7 +22,8 @@
  *     }
  *
  * Invariants
- *  1. Flash is changed by the bootloader and the engine only, through struct sf_flash.
+ *  1. Flash is changed by the bootloader and the engine only, through struct sf_flash; but for the
+ *     one bit of an image whose behaviour is to decay.
  *  2. A reset forgets everything but flash, eFuse and the reset reason.
  *  3. Every reset takes time, so a crash loop is no endless loop here. */
 
@@ -86,6 +87,7 @@ struct vesp32 {
     struct sf_request request;
     uint64_t now_ms;
     uint64_t ready_at_ms;
+    enum sf_reset_reason crash_reason;
     uint64_t crash_at_ms;          /* UINT64_MAX = never; likewise: */
     uint64_t hang_from_ms;         /* the application does nothing from then on */
     uint64_t trial_watchdog_at_ms; /* armed by the engine */
@@ -122,7 +124,8 @@ int32_t vesp32_response_body(struct vesp32 *v, const uint8_t *data, size_t len, 
     __attribute__((warn_unused_result));
 void vesp32_response_end(struct vesp32 *v, int err, uint64_t now_ms);
 
-/* 1 if nothing but its routine is going on: it runs the image that otadata names, no trial is open,
+/* 1 if nothing but its routine is going on: it runs the image that otadata names, or the bootloader
+ * fell back and will give that one up at the next reset; no trial is open,
  * no update is under way or due, every outcome is reported (where there is a server to tell), and
  * the server or the static host has answered in this boot. */
 int vesp32_at_rest(const struct vesp32 *v);

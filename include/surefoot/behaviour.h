@@ -19,6 +19,10 @@
 #define SUREFOOT_SELF_TEST_FAILS 5u
 #define SUREFOOT_CRASH_EARLY     6u /* before the early hook */
 #define SUREFOOT_SILENT          7u
+#define SUREFOOT_SELF_TEST_HANGS 8u  /* parameter: its deadline in seconds, 0 = the trial's */
+#define SUREFOOT_BROWNOUT        9u  /* parameter: seconds */
+#define SUREFOOT_DEEP_SLEEP      10u /* parameter: seconds */
+#define SUREFOOT_DECAYS          11u /* a bit of it flips before its first boot */
 
 struct surefoot_behaviour {
     unsigned int magic;

@@ -59,6 +59,7 @@ static void every_kind_comes_back_and_has_a_name(void **state)
     assert_string_equal(sf_behaviour_name(SF_BEHAVIOUR_COUNT), "unknown");
     assert_int_equal(sf_behaviour_from_name("unknown"), -1);
     assert_int_equal(SUREFOOT_SILENT, SF_BEHAVIOUR_SILENT);
+    assert_int_equal(SUREFOOT_DECAYS, SF_BEHAVIOUR_DECAYS);
     assert_int_equal(SUREFOOT_CRASH_EARLY, SF_BEHAVIOUR_CRASH_EARLY);
 }
 

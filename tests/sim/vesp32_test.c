@@ -11,7 +11,7 @@
 
 #include "tests/sim/lab.h"
 
-enum { MINUTE = 60000, HOUR = 60 * MINUTE };
+enum { MINUTE = 60000, HOUR = 60 * MINUTE, ATTEMPTS = 3 };
 
 struct bench {
     struct lab lab;
@@ -166,6 +166,140 @@ static void an_image_that_falls_silent_is_rolled_back_at_the_deadline(void **sta
     assert_back_on_first(b, SF_ERR_NO_SERVER);
 }
 
+static void an_image_whose_self_test_never_answers_is_rolled_back(void **state)
+{
+    struct bench *b = *state;
+    publish_second(b, SF_BEHAVIOUR_SELF_TEST_HANGS, 20);
+    assert_back_on_first(b, SF_ERR_SELF_TEST_DEADLINE);
+    assert_string_equal(b->lab.server.outcome.text, "sensors");
+}
+
+static void a_self_test_without_a_deadline_ends_with_the_trial(void **state)
+{
+    struct bench *b = *state;
+    publish_second(b, SF_BEHAVIOUR_SELF_TEST_HANGS, 0);
+    const uint64_t before = b->lab.now_ms;
+    assert_back_on_first(b, SF_ERR_TRIAL_DEADLINE);
+    assert_true(b->lab.now_ms - before > 30 * MINUTE);
+}
+
+static int committed(const struct lab *lab)
+{
+    struct sf_otadata_entry entry[2];
+    vesp32_otadata(&lab->esp, entry);
+    return entry[1].ota_state == SF_OTA_NEW;
+}
+
+static void without_the_server_for_either_image_the_release_is_tried_again(void **state)
+{
+    struct bench *b = *state;
+    publish_second(b, SF_BEHAVIOUR_HEALTHY, 0);
+    assert_true(lab_run(&b->lab, HOUR, committed));
+    b->lab.server.is_down = 1; /* from the first boot of the trial on, for hours */
+    (void)lab_run(&b->lab, b->lab.now_ms + 3 * HOUR, NULL);
+    assert_string_equal(b->lab.esp.version, "1.0.0");
+    b->lab.server.is_down = 0;
+    assert_true(lab_run(&b->lab, b->lab.now_ms + 3 * HOUR, at_rest_after_an_outcome));
+    assert_string_equal(b->lab.esp.version, "1.1.0");
+    assert_int_equal(b->lab.server.outcome.error, SF_OK);
+    assert_int_equal(b->lab.server.downloads, 1);
+}
+
+static int outcome_is_final(const struct lab *lab)
+{
+    return lab->server.outcome.attempt == ATTEMPTS && vesp32_at_rest(&lab->esp);
+}
+
+static void assert_tried_three_times(struct bench *b, enum sf_reset_reason reason)
+{
+    assert_true(lab_run(&b->lab, 6 * HOUR, outcome_is_final));
+    assert_string_equal(b->lab.esp.version, "1.0.0");
+    assert_int_equal(b->lab.server.outcomes, ATTEMPTS);
+    assert_int_equal(b->lab.server.outcome.error, SF_ERR_POWER);
+    assert_int_equal(b->lab.server.outcome.reset_reason, reason);
+    assert_int_equal(b->lab.server.downloads, 1);
+    const unsigned boots = b->lab.esp.boots;
+    (void)lab_run(&b->lab, b->lab.now_ms + 2 * HOUR, NULL);
+    assert_int_equal(b->lab.esp.boots, boots);
+}
+
+static void a_brownout_loop_ends_after_three_attempts(void **state)
+{
+    struct bench *b = *state;
+    publish_second(b, SF_BEHAVIOUR_BROWNOUT, 3);
+    assert_tried_three_times(b, SF_RESET_BROWNOUT);
+}
+
+static void an_image_that_sleeps_before_it_is_confirmed_has_three_attempts(void **state)
+{
+    struct bench *b = *state;
+    publish_second(b, SF_BEHAVIOUR_DEEP_SLEEP, 3);
+    assert_tried_three_times(b, SF_RESET_DEEP_SLEEP);
+}
+
+static void run_into_the_trial(struct bench *b, unsigned boots)
+{
+    for (unsigned i = 0; i < 100000 && b->lab.esp.boots < boots; i++) {
+        (void)lab_run(&b->lab, b->lab.now_ms + 100, NULL);
+    }
+    assert_int_equal(b->lab.esp.boots, boots);
+    assert_string_equal(b->lab.esp.version, "1.1.0");
+}
+
+static void switched_off_and_on_in_its_trial_it_is_tried_again(void **state)
+{
+    struct bench *b = *state;
+    publish_second(b, SF_BEHAVIOUR_HEALTHY, 0);
+    run_into_the_trial(b, 2);
+    vesp32_power_off(&b->lab.esp);
+    vesp32_power_on(&b->lab.esp, b->lab.now_ms + HOUR);
+    b->lab.now_ms += HOUR;
+    while (b->lab.server.outcome.attempt < 2) {
+        (void)lab_run(&b->lab, b->lab.now_ms + MINUTE, NULL);
+    }
+    assert_string_equal(b->lab.esp.version, "1.1.0");
+    assert_int_equal(b->lab.server.outcome.error, SF_OK);
+    assert_int_equal(b->lab.server.downloads, 1);
+}
+
+static void switched_off_and_on_three_times_it_stays_on_the_old_image(void **state)
+{
+    struct bench *b = *state;
+    publish_second(b, SF_BEHAVIOUR_HEALTHY, 0);
+    for (unsigned i = 0; i < ATTEMPTS; i++) {
+        run_into_the_trial(b, 2 + 2 * i);
+        vesp32_power_off(&b->lab.esp);
+        vesp32_power_on(&b->lab.esp, b->lab.now_ms);
+    }
+    assert_tried_three_times(b, SF_RESET_POWER_ON);
+}
+
+static void an_image_that_decays_before_its_first_boot_is_fallen_back_from(void **state)
+{
+    struct bench *b = *state;
+    publish_second(b, SF_BEHAVIOUR_DECAYS, 0);
+    assert_back_on_first(b, SF_ERR_FELL_BACK);
+    assert_int_equal(state_of_entry(b, 1), SF_OTA_PENDING_VERIFY); /* until the next reset: */
+    vesp32_power_on(&b->lab.esp, b->lab.now_ms);
+    assert_true(lab_run(&b->lab, b->lab.now_ms + HOUR, at_rest));
+    assert_int_equal(state_of_entry(b, 1), SF_OTA_ABORTED);
+    assert_string_equal(b->lab.esp.version, "1.0.0");
+}
+
+/* Outside of the promise, and what becomes of it: docs/unbrickable.md. */
+static void a_crash_before_the_early_hook_without_rollback_loops_for_ever(void **state)
+{
+    struct bench *b = *state;
+    struct vesp32_options options = lab_options(&b->lab);
+    options.rollback = 0;
+    vesp32_init(&b->lab.esp, &b->lab.flash, &options);
+    publish_second(b, SF_BEHAVIOUR_CRASH_EARLY, 0);
+    (void)lab_run(&b->lab, b->lab.now_ms + 10 * MINUTE, NULL);
+    assert_string_equal(b->lab.esp.version, "1.1.0");
+    assert_true(b->lab.esp.boots > 100);
+    assert_int_equal(b->lab.server.outcomes, 0);
+}
+
 /* The bootloader of old Arduino cores: the device itself goes back, by its boot counter. */
 static void without_rollback_in_the_bootloader_a_crashing_image_is_rolled_back_too(void **state)
 {
@@ -236,6 +370,15 @@ int main(void)
         BENCH_TEST(an_image_whose_self_test_fails_is_rolled_back),
         BENCH_TEST(an_image_without_network_is_rolled_back_at_the_deadline),
         BENCH_TEST(an_image_that_falls_silent_is_rolled_back_at_the_deadline),
+        BENCH_TEST(an_image_whose_self_test_never_answers_is_rolled_back),
+        BENCH_TEST(a_self_test_without_a_deadline_ends_with_the_trial),
+        BENCH_TEST(without_the_server_for_either_image_the_release_is_tried_again),
+        BENCH_TEST(a_brownout_loop_ends_after_three_attempts),
+        BENCH_TEST(an_image_that_sleeps_before_it_is_confirmed_has_three_attempts),
+        BENCH_TEST(switched_off_and_on_in_its_trial_it_is_tried_again),
+        BENCH_TEST(switched_off_and_on_three_times_it_stays_on_the_old_image),
+        BENCH_TEST(an_image_that_decays_before_its_first_boot_is_fallen_back_from),
+        BENCH_TEST(a_crash_before_the_early_hook_without_rollback_loops_for_ever),
         BENCH_TEST(without_rollback_in_the_bootloader_a_crashing_image_is_rolled_back_too),
         BENCH_TEST(without_rollback_in_the_bootloader_a_healthy_image_is_confirmed),
         BENCH_TEST(without_anything_to_boot_the_device_resets_for_ever),
