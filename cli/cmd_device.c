@@ -110,7 +110,7 @@ static int call_device(const struct cli_args *args, const char *method, const ch
         {"target", "target", OUT_PLAIN},
         {"own target", "override", OUT_PLAIN},
         {"outcome", "outcome.error", OUT_PLAIN},
-        {"which means", "outcome.meaning", OUT_PLAIN},
+        {"which means", "outcome.words", OUT_PLAIN},
         {"deployment", "deployment.state", OUT_PLAIN},
         {"alarms", "alarms", OUT_PLAIN},
         {"reset reason", "reset_reason", OUT_PLAIN},
@@ -159,18 +159,19 @@ static int run_target(const struct cli_args *args)
 
 /* ---- history ---- */
 
-/* What an event was, beside its columns: the error's meaning and the text that came with it. */
+/* What an event was, beside its columns: the text that came with it, and the error's meaning unless
+ * that text says it. */
 static json_t *event_detail(const json_t *event)
 {
     const char *text = json_string_value(json_object_get(event, "text"));
     const char *meaning = json_string_value(json_object_get(event, "meaning"));
     const char *release = json_string_value(json_object_get(event, "release"));
-    const int has_text = text && text[0] && (!meaning || strcmp(text, meaning) != 0) &&
-                         (!release || strcmp(text, release) != 0);
-    if (meaning && has_text) {
+    const int has_text = text && text[0] && (!release || strcmp(text, release) != 0);
+    const int says_both = meaning && has_text && strstr(text, meaning);
+    if (meaning && has_text && !says_both) {
         return json_sprintf("%s: %s", meaning, text);
     }
-    return meaning ? json_string(meaning) : has_text ? json_string(text) : json_null();
+    return has_text ? json_string(text) : meaning ? json_string(meaning) : json_null();
 }
 
 static void print_history(const json_t *events)

@@ -51,8 +51,8 @@
     X(-74, NO_SERVER, "the new image could not reach the server in its trial")     \
     X(-75, TRIAL_DEADLINE, "the trial passed its deadline")                        \
     X(-76, WATCHDOG, "the new image hung until the watchdog reset it")             \
-    X(-77, POWER, "power was lost during the trial")                               \
-    X(-78, ROLLBACK_FAILED, "there is no image to roll back to")                   \
+    X(-77, POWER, "the trial was cut short by power or sleep")                     \
+    X(-78, ROLLBACK_FAILED, "the image to go back to is gone, or failed too")      \
     X(-79, FELL_BACK, "the bootloader refused the new image and ran the old one")  \
     X(-80, STORE, "the record store failed")                                       \
     X(-81, NOT_NOW, "the application does not allow an update now")                \

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "formats/otadata.h"
+#include "server/fleet/outcome.h"
 
 /* A device that claims more is lying or broken: no fleet counts so far, and the numbers stand in a
  * signed column of the database. */
@@ -187,23 +188,6 @@ static void raise_alarms(struct run *r)
 
 /* ---- outcome ---- */
 
-static int is_trial_error(int error)
-{
-    switch (error) {
-    case SF_ERR_CRASHED:
-    case SF_ERR_SELF_TEST:
-    case SF_ERR_SELF_TEST_DEADLINE:
-    case SF_ERR_NO_SERVER:
-    case SF_ERR_TRIAL_DEADLINE:
-    case SF_ERR_WATCHDOG:
-    case SF_ERR_POWER:
-    case SF_ERR_FELL_BACK:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 static enum deployment_event outcome_event(const struct deployment *d, int error)
 {
     if (error == SF_OK) {
@@ -216,16 +200,24 @@ static enum deployment_event outcome_event(const struct deployment *d, int error
         deployment_next(d->state, DEPLOYMENT_EV_CANCEL) == DEPLOYMENT_CANCELLED) {
         return DEPLOYMENT_EV_CANCEL;
     }
-    return is_trial_error(error) ? DEPLOYMENT_EV_ROLL_BACK : DEPLOYMENT_EV_FAIL;
+    return outcome_is_rollback(error) ? DEPLOYMENT_EV_ROLL_BACK : DEPLOYMENT_EV_FAIL;
 }
 
-static void tell_outcome(struct event *event, const struct sf_outcome *o)
+/* `attempt` of the deployment; 0 = it belongs to none that is active. */
+static void tell_outcome(struct event *event, const struct sf_outcome *o, uint32_t attempt)
 {
-    const char *what = o->error == SF_OK ? "" : sf_err_str(o->error);
-    const char *between = *what != '\0' && o->text[0] != '\0' ? ": " : "";
-    (void)snprintf(event->text, sizeof event->text, "%s%s%s", what, between, o->text);
+    const int again = event->kind == EVENT_QUEUED;
     event->error = o->error;
-    event->counter = o->counter;
+    event->counter = o->counter < COUNTER_MAX ? o->counter : 0;
+    if (event->kind == EVENT_CONFIRMED && attempt == 1 && o->text[0] == '\0') {
+        return; /* the kind says it all */
+    }
+    outcome_words(o, event->text, sizeof event->text);
+    const size_t used = strlen(event->text);
+    if (attempt != 0) {
+        (void)snprintf(event->text + used, sizeof event->text - used, ", attempt %u of %u",
+                       (unsigned)attempt, again ? (unsigned)DEPLOYMENT_ATTEMPT_MAX : attempt);
+    }
 }
 
 /* Of an update that no status of ours led to: the device took it from a static tree. It touches no
@@ -245,9 +237,9 @@ static void take_offline_outcome(struct run *r)
     d->outcome_error = o->error;
     set_u32(r, &d->outcome_reset_reason, o->reset_reason);
     set_text(r, d->outcome_text, sizeof d->outcome_text, text);
-    struct event *event = tell(r, EVENT_LATE_OUTCOME, "%s: %s",
-                               o->error == SF_OK ? "confirmed" : sf_err_str(o->error), text);
-    event->error = o->error;
+    struct sf_outcome whole = *o;
+    (void)snprintf(whole.text, sizeof whole.text, "%s", text);
+    tell_outcome(tell(r, EVENT_LATE_OUTCOME, "%s", ""), &whole, 0);
 }
 
 static void take_outcome(struct run *r)
@@ -275,13 +267,16 @@ static void take_outcome(struct run *r)
     set_text(r, d->outcome_text, sizeof d->outcome_text, o->text);
 
     struct event *event = NULL;
+    uint32_t attempt = 0;
     if (r->current != NULL && r->current->counter == o->counter) {
+        attempt = r->current->attempt;
         event = step_current(r, outcome_event(r->current, o->error), o->error);
     }
     if (event == NULL) {
         event = tell(r, EVENT_LATE_OUTCOME, "%s", "");
+        attempt = 0;
     }
-    tell_outcome(event, o);
+    tell_outcome(event, o, attempt);
 }
 
 /* ---- progress ---- */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/hex.h"
+#include "server/fleet/outcome.h"
 #include "server/protocols/common.h"
 #include "server/protocols/handlers.h"
 
@@ -76,11 +77,16 @@ static json_t *outcome_json(const struct device *d)
     if (d->outcome_counter == 0) {
         return json_null();
     }
-    return json_pack("{s:I, s:I, s:s, s:s, s:s, s:s}", "counter", (json_int_t)d->outcome_counter,
-                     "attempt", (json_int_t)d->outcome_attempt, "error",
-                     sf_err_name(d->outcome_error), "meaning", sf_err_str(d->outcome_error),
-                     "reset_reason", sf_reset_reason_str(d->outcome_reset_reason), "text",
-                     d->outcome_text);
+    struct sf_outcome o = {.error = d->outcome_error,
+                           .reset_reason = (uint8_t)d->outcome_reset_reason};
+    char words[OUTCOME_WORDS_MAX + 1];
+    (void)snprintf(o.text, sizeof(o.text), "%s", d->outcome_text);
+    outcome_words(&o, words, sizeof(words));
+    return json_pack(
+        "{s:I, s:I, s:s, s:s, s:s, s:s, s:s}", "counter", (json_int_t)d->outcome_counter, "attempt",
+        (json_int_t)d->outcome_attempt, "error", sf_err_name(d->outcome_error), "meaning",
+        sf_err_str(d->outcome_error), "reset_reason", sf_reset_reason_str(d->outcome_reset_reason),
+        "text", d->outcome_text, "words", words);
 }
 
 static json_t *alarms_json(uint32_t alarms)

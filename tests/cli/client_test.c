@@ -338,7 +338,7 @@ static void a_history_says_each_thing_once(void **state)
          "{\"items\":[{\"id\":1,\"time\":0,\"event\":\"enrolled\",\"release\":null,\"text\":\"\"},"
          "{\"id\":2,\"time\":60,\"event\":\"offered\",\"release\":\"1.1.0\",\"text\":\"1.1.0\"},"
          "{\"id\":3,\"time\":61,\"event\":\"failed\",\"release\":\"1.1.0\",\"error\":\"X\","
-         "\"meaning\":\"it broke\",\"text\":\"it broke\"},"
+         "\"meaning\":\"it broke\",\"text\":\"not installed: it broke\"},"
          "{\"id\":4,\"time\":62,\"event\":\"failed\",\"release\":\"1.1.0\",\"error\":\"X\","
          "\"meaning\":\"it broke\",\"text\":\"sensors\"}],\"next\":null}"}};
     struct https s;
@@ -350,7 +350,7 @@ static void a_history_says_each_thing_once(void **state)
                         "TIME                  EVENT     RELEASE  ERROR  DETAIL\n"
                         "1970-01-01 00:00:00Z  enrolled  -        -      -\n"
                         "1970-01-01 00:01:00Z  offered   1.1.0    -      -\n"
-                        "1970-01-01 00:01:01Z  failed    1.1.0    X      it broke\n"
+                        "1970-01-01 00:01:01Z  failed    1.1.0    X      not installed: it broke\n"
                         "1970-01-01 00:01:02Z  failed    1.1.0    X      it broke: sensors\n");
 }
 
