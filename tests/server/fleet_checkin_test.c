@@ -164,7 +164,7 @@ static void a_crashed_trial_is_rolled_back_and_not_offered_again(void **state)
     assert_int_equal(world_current(&w)->error, SF_ERR_CRASHED);
     assert_int_equal(a->action, SF_STATUS_STAY);
     assert_int_equal(a->outcome_ack, 2);
-    assert_non_null(strstr(w.last.event[0].text, "crashed during its trial: because, attempt 1 of 1"));
+    assert_non_null(strstr(w.last.event[0].text, "crashed during its trial: because, attempt 1"));
     for (int i = 0; i < 5; i++) {
         w.now += 86400;
         a = poll();
@@ -273,9 +273,7 @@ static void an_outcome_of_a_static_tree_is_history_and_touches_no_deployment(voi
     const struct checkin_answer *a = poll();
     assert_true(a->outcome_ack == (SF_OFFLINE_COUNTER | 4));
     assert_true(world_told(&w, EVENT_LATE_OUTCOME));
-    assert_string_equal(w.last.event[0].text,
-                        "rolled back: a self-test of the new image failed: static tree, manifest 4, attempt 2: "
-                        "because");
+    assert_non_null(strstr(w.last.event[0].text, ": static tree, manifest 4, attempt 2: because"));
     assert_int_equal(state_now(), DEPLOYMENT_OFFERED);
     assert_int_equal(w.device.outcome_counter, 0);
     outcome(SF_OK, 1); /* of our own counter: it still counts */
