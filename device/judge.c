@@ -82,7 +82,7 @@ static void note_good(struct sf_core *c)
 {
     const uint32_t state = c->running_state;
     const int has_failed =
-        c->failed.counter != 0 && memcmp(c->failed.digest, c->running_digest, SF_SHA256_SIZE) == 0;
+        c->failed.refused && memcmp(c->failed.digest, c->running_digest, SF_SHA256_SIZE) == 0;
     if (c->good_known || has_failed || c->trial.open || !c->runs_boot_slot ||
         c->running_length == 0 || (state != SF_OTA_VALID && state != SF_OTA_UNDEFINED)) {
         return;

@@ -159,6 +159,13 @@ static int close_trial(struct sf_core *c)
     return sf_record_remove(c->config->store, SF_RECORD_TRIAL);
 }
 
+/* Power, flash and records are not the image's. */
+static int may_be_chance(int error)
+{
+    return error == SF_ERR_POWER || error == SF_ERR_STORE ||
+           (error <= SF_ERR_FLASH_READ && error >= SF_ERR_READ_BACK);
+}
+
 /* What the failed trial means for the next attempt. Counting one trial twice, after a power cut in
  * between, changes nothing. */
 static int charge_trial(struct sf_core *c, int error)
@@ -180,7 +187,7 @@ static int charge_trial(struct sf_core *c, int error)
     f->error = error;
     if (error == SF_ERR_NO_SERVER || error == SF_ERR_THROTTLED) {
         f->undecided = 1;
-    } else if (error == SF_ERR_POWER || error == SF_ERR_FLASH_WRITE) {
+    } else if (may_be_chance(error)) {
         sf_count(&f->soft);
         f->refused = f->soft >= SF_SOFT_ATTEMPTS;
     } else {
@@ -206,31 +213,35 @@ static int end_trial(struct sf_core *c, int error, enum sf_reset_reason reason)
     return err == SF_OK ? close_trial(c) : err;
 }
 
-/* 1 if otadata has an entry, of whatever state, that the trial's commit wrote. */
-static int was_committed(const struct sf_record_trial *t, const struct sf_otadata_entry entry[2])
+/* The entry, of whatever state, that the trial's commit wrote; NULL if it is not there. */
+static const struct sf_otadata_entry *find_entry(const struct sf_record_trial *t,
+                                                 const struct sf_otadata_entry entry[2])
 {
     for (unsigned i = 0; i < 2; i++) {
         if (entry[i].ota_seq == t->ota_seq && entry[i].crc == sf_otadata_crc(t->ota_seq)) {
-            return 1;
+            return &entry[i];
         }
     }
-    return t->boots > 0 || t->error != SF_OK || t->confirming;
+    return NULL;
 }
 
 /* A trial is open and another slot runs. */
 static int settle_elsewhere(struct sf_core *c, const struct sf_otadata_entry entry[2])
 {
     const struct sf_record_trial *t = &c->trial;
+    const struct sf_otadata_entry *own = find_entry(t, entry);
     const int active = sf_otadata_active(entry);
     enum sf_reset_reason reason = reset_reason(c->config);
     int error = error_of_reset(reason);
 
-    if (!was_committed(t, entry)) {
+    if (own == NULL && t->boots == 0 && t->error == SF_OK && !t->confirming) {
         return close_trial(c); /* power failed before the commit: nothing has happened */
     }
     if (t->error != SF_OK) {
         error = t->error;
         reason = (enum sf_reset_reason)t->reset_reason;
+    } else if (reason == SF_RESET_SOFTWARE && (own == NULL || own->ota_state == SF_OTA_INVALID)) {
+        error = SF_ERR_STORE; /* we went back, and could not note why */
     } else if (t->confirming) {
         error = SF_ERR_POWER; /* cut while the live entry was being marked */
     } else if (active >= 0 && c->config->slot_count > 0 &&
@@ -362,7 +373,7 @@ static void disown(struct sf_core *c)
         memcmp(c->trial.digest, c->running_digest, SF_SHA256_SIZE) != 0) {
         c->trial.kind = SF_TRIAL_FOREIGN;
         c->trial.counter = 0;
-        (void)sf_core_note(c, sf_record_save(c->config->store, SF_RECORD_TRIAL, &c->trial));
+        (void)sf_core_note(c, sf_memory_save(c, SF_RECORD_TRIAL));
     }
 }
 

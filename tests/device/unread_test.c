@@ -13,9 +13,10 @@
 struct filter {
     struct sf_store ops;
     const struct sf_store *real;
-    unsigned keys; /* bit per key */
-    int left;      /* reads still to fail */
-    int error;     /* 0 = a wrong bit in what is read */
+    unsigned keys;    /* whose reads; bit per key */
+    unsigned no_sets; /* whose sets fail */
+    int left;         /* reads still to fail */
+    int error;        /* 0 = a wrong bit in what is read */
 };
 
 static struct filter filter;
@@ -38,6 +39,9 @@ static int32_t filter_get(void *ctx, enum sf_record key, void *out, size_t size)
 static int filter_set(void *ctx, enum sf_record key, const void *data, size_t len)
 {
     const struct filter *f = ctx;
+    if ((f->no_sets & 1U << key) != 0) {
+        return SF_ERR_IO;
+    }
     return f->real->set(f->real->ctx, key, data, len);
 }
 
@@ -190,6 +194,26 @@ static void without_a_floor_a_trial_is_confirmed_all_the_same(void **state)
     assert_int_equal(rig_slot_runs(r), 0);
 }
 
+static void without_a_floor_a_static_tree_installs_nothing(void **state)
+{
+    struct rig *r = *state;
+    rig_static_tree(r);
+    unread(FLOORS, SF_ERR_IO, RIG_ENDLESS);
+    r->server.target = &r->v2;
+    reboot(r);
+    const uint64_t operations = r->chip.op_count;
+    assert_int_equal(rig_show(r, &r->v1), SF_ACTION_WAIT); /* older; and a newer one */
+    assert_int_equal(sf_engine_view(&r->engine).last_error, SF_ERR_STORE);
+    assert_int_equal(rig_show(r, &r->v3), SF_ACTION_WAIT);
+    assert_int_equal(r->chip.op_count, operations);
+    unread(0, 0, 0);
+    enum sf_action_kind kind = SF_ACTION_WAIT;
+    for (unsigned i = 0; i < 20 && kind == SF_ACTION_WAIT; i++) {
+        kind = rig_settle_again(r);
+    }
+    assert_int_equal(kind, SF_ACTION_REBOOT);
+}
+
 /* ---- the trial ---- */
 
 static void into_trial(struct rig *r, int without_rollback)
@@ -249,6 +273,33 @@ static void a_trial_that_reads_at_last_goes_on(void **state)
     unread(1U << SF_RECORD_TRIAL, SF_ERR_IO, 10);
     assert_int_equal(rig_settle(r), SF_ACTION_WAIT);
     assert_int_equal(r->server.outcome[r->server.outcome_count - 1].error, SF_OK);
+}
+
+/* A good image, but the store takes nothing about its trial: it goes back at the deadline, and that
+ * is not the image's fault. */
+static void a_trial_that_cannot_be_recorded_does_not_refuse_the_release(void **state)
+{
+    struct rig *r = *state;
+    for (int without_rollback = 0; without_rollback < 2; without_rollback++) {
+        into_trial(r, without_rollback);
+        rig_boot(r, SF_RESET_SOFTWARE);
+        assert_int_equal(rig_slot_runs(r), 0);
+        filter.no_sets = 1U << SF_RECORD_TRIAL;
+        enum sf_action_kind kind = rig_settle(r);
+        for (unsigned i = 0; i < 300 && kind == SF_ACTION_WAIT; i++) {
+            kind = rig_settle_again(r);
+        }
+        assert_int_equal(kind, SF_ACTION_REBOOT);
+        filter.no_sets = 0;
+        rig_boot(r, SF_RESET_SOFTWARE);
+        assert_int_equal(rig_slot_runs(r), 1);
+        assert_int_equal(rig_settle(r), SF_ACTION_REBOOT); /* at once again, from the same slot */
+        assert_int_equal(r->server.outcome[r->server.outcome_count - 1].error, SF_ERR_STORE);
+    }
+    assert_int_equal(r->server.downloads, 2);
+    rig_boot(r, SF_RESET_SOFTWARE);
+    assert_int_equal(rig_settle(r), SF_ACTION_WAIT);
+    assert_int_equal(rig_slot_runs(r), 0);
 }
 
 /* ---- the others ---- */
@@ -317,10 +368,12 @@ int main(void)
         TEST(a_floor_that_is_gone_has_a_copy),
         TEST(without_a_floor_nothing_is_installed_and_the_server_is_told),
         TEST(without_a_floor_it_does_not_go_back_either_until_it_has_one),
+        TEST(without_a_floor_a_static_tree_installs_nothing),
         TEST(without_a_floor_a_trial_is_confirmed_all_the_same),
         TEST(a_trial_that_cannot_be_read_is_broken_off),
         TEST(a_trial_that_the_engine_cannot_read_is_broken_off),
         TEST(a_trial_that_reads_at_last_goes_on),
+        TEST(a_trial_that_cannot_be_recorded_does_not_refuse_the_release),
         TEST(a_refused_release_stays_refused_while_reads_fail),
         TEST(known_good_images_and_untold_outcomes_outlive_reads_that_fail),
         TEST(no_damaged_record_strands_the_device),
