@@ -99,6 +99,46 @@ def manifest(f):
     }
 
 
+def root(f):
+    """The payload, from what was put in."""
+    roles, keys = {}, {}
+    for number_of_role, role in enumerate(f["roles"]):
+        points = [bytes.fromhex(xy) for xy in role["keys"]]
+        keys.update({thumbprint(xy)[:8]: {1: 2, -1: 1, -2: xy[:32], -3: xy[32:]}
+                     for xy in points})
+        if points:
+            roles[number_of_role] = [number(role, "threshold"),
+                                     sorted(thumbprint(xy)[:8] for xy in points),
+                                     number(role, "epoch")]
+    out = {1: 1, 2: number(f, "version"), 3: number(f, "issued_at"), 4: number(f, "expires"),
+           5: keys, 6: roles, 7: data(f, "fleet_id")}
+    if f["policy"] != "0":
+        out[8] = number(f, "policy")
+    if f["revoked"] or f["minimums"]:
+        out[9] = [[bytes.fromhex(d) for d in f["revoked"]],
+                  {bytes.fromhex(c): int(seq) for c, seq in f["minimums"].items()}]
+    if f["anchors"]:
+        out[10] = [bytes.fromhex(d) for d in f["anchors"]]
+    return out
+
+
+def check_root(raw, fields):
+    tagged = decode(raw)
+    same("COSE tag", tagged.tag, 98)
+    protected, unprotected, content, signatures = tagged.value
+    same("protected header", decode(protected), {3: "application/vnd.surefoot.root+cbor"})
+    same("unprotected header", dict(unprotected), {})
+    same("root", decode(content), root(fields))
+    kids = []
+    for header, nothing, signature in signatures:
+        kids.append(decode(header)[4])
+        same("protected header", decode(header), {1: -9, 4: kids[-1]})
+        same("unprotected header", dict(nothing), {})
+        same("length of the signature", len(signature), 64)
+    same("order of the kids", kids, sorted(set(kids)))
+    same("number of signatures", len(kids), 2)
+
+
 def thumbprint(xy):
     """RFC 9679, by nothing but hashlib and cbor2."""
     key = {1: 2, -1: 1, -2: xy[:32], -3: xy[32:]}
@@ -157,6 +197,8 @@ def check(message, kid):
     elif kind == "enrol":
         same(kind, dict(decode(raw)), {1: fields["id"], 2: data(fields, "secret_digest"),
                                        3: data(fields, "class_uuid"), 4: fields["token"]})
+    elif kind == "root":
+        check_root(raw, fields)
     elif kind == "answer":
         expected = {1: data(fields, "status")}
         if "manifest" in fields:
@@ -175,7 +217,7 @@ def main():
     for message in dump["messages"]:
         check(message, kid)
     kinds = {m["kind"] for m in dump["messages"]}
-    same("kinds", sorted(kinds), ["answer", "checkin", "enrol", "manifest", "status"])
+    same("kinds", sorted(kinds), ["answer", "checkin", "enrol", "manifest", "root", "status"])
     print(f"{len(dump['messages'])} messages of {len(kinds)} kinds agree")
 
 

@@ -8,8 +8,9 @@
 
 #include "base/hex.h"
 #include "tests/formats/wire_support.h"
+#include "tests/support/root_kit.h"
 
-enum { MESSAGES_OF_EACH_KIND = 60 };
+enum { MESSAGES_OF_EACH_KIND = 60, ROOTS = 20 };
 
 static void put_hex(json_t *object, const char *key, const void *data, size_t len)
 {
@@ -225,8 +226,93 @@ static void dump_answer(struct wire_random *r, json_t *all)
     put_message(all, "answer", out, sf_checkin_answer_encode(&a, out, sizeof(out)), f);
 }
 
+static json_t *keys_of_role(const struct sf_root_draft *d, enum sf_role role)
+{
+    json_t *keys = json_array();
+    for (unsigned i = 0; i < d->key_count; i++) {
+        if (d->key[i].role == role) {
+            char text[2 * SF_P256_KEY_SIZE + 1];
+            hex_encode(d->key[i].key.xy, SF_P256_KEY_SIZE, text);
+            (void)json_array_append_new(keys, json_string(text));
+        }
+    }
+    return keys;
+}
+
+static json_t *roles_of(const struct sf_root_draft *d)
+{
+    json_t *roles = json_array();
+    for (unsigned i = 0; i < SF_ROLE_COUNT; i++) {
+        json_t *role = json_object();
+        put_uint(role, "threshold", d->threshold[i]);
+        put_uint(role, "epoch", d->epoch[i]);
+        (void)json_object_set_new(role, "keys", keys_of_role(d, (enum sf_role)i));
+        (void)json_array_append_new(roles, role);
+    }
+    return roles;
+}
+
+static json_t *digests(const uint8_t digest[][SF_SHA256_SIZE], unsigned count)
+{
+    json_t *array = json_array();
+    for (unsigned i = 0; i < count; i++) {
+        char text[2 * SF_SHA256_SIZE + 1];
+        hex_encode(digest[i], SF_SHA256_SIZE, text);
+        (void)json_array_append_new(array, json_string(text));
+    }
+    return array;
+}
+
+static void random_root(struct wire_random *r, const struct root_kit *kit, struct sf_root_draft *d)
+{
+    root_kit_draft(kit, d);
+    d->version = 1 + (uint32_t)wire_random_below(r, 70000);
+    d->policy = (uint32_t)wire_random_below(r, 2);
+    if (wire_random_below(r, 2) != 0) {
+        root_kit_add(kit, d, SF_ROLE_RELEASE, ROOT_KIT_RELEASE + 1);
+        root_kit_add(kit, d, SF_ROLE_DELTA, ROOT_KIT_DELTA);
+    }
+    d->epoch[SF_ROLE_RELEASE] = (uint32_t)wire_random_below(r, 300);
+    d->revoked_count = (unsigned)wire_random_below(r, 4);
+    d->minimum_count = (unsigned)wire_random_below(r, 3);
+    d->anchor_count = (unsigned)wire_random_below(r, 3);
+    wire_random_fill(r, d->fleet_id, sizeof(d->fleet_id));
+    wire_random_fill(r, d->revoked, d->revoked_count * sizeof(d->revoked[0]));
+    wire_random_fill(r, d->anchor, d->anchor_count * sizeof(d->anchor[0]));
+    for (unsigned i = 0; i < d->minimum_count; i++) {
+        wire_random_fill(r, d->minimum[i].class_uuid, SF_UUID_SIZE);
+        d->minimum[i].seq = wire_random_u64(r) >> wire_random_below(r, 64);
+    }
+}
+
+static void dump_root(struct wire_random *r, const struct root_kit *kit, json_t *all)
+{
+    struct sf_root_draft d;
+    uint8_t out[SF_ROOT_MAX];
+    json_t *f = json_object();
+    json_t *minimums = json_object();
+    random_root(r, kit, &d);
+    put_uint(f, "version", d.version);
+    put_int(f, "issued_at", d.issued_at);
+    put_int(f, "expires", d.expires);
+    put_uint(f, "policy", d.policy);
+    put_hex(f, "fleet_id", d.fleet_id, SF_FLEET_ID_SIZE);
+    (void)json_object_set_new(f, "roles", roles_of(&d));
+    (void)json_object_set_new(f, "revoked", digests(d.revoked, d.revoked_count));
+    (void)json_object_set_new(f, "anchors", digests(d.anchor, d.anchor_count));
+    for (unsigned i = 0; i < d.minimum_count; i++) {
+        char class_uuid[2 * SF_UUID_SIZE + 1];
+        hex_encode(d.minimum[i].class_uuid, SF_UUID_SIZE, class_uuid);
+        put_uint(minimums, class_uuid, d.minimum[i].seq);
+    }
+    (void)json_object_set_new(f, "minimums", minimums);
+    const struct sf_bytes in = root_kit_sign(kit, &d, 6, out); /* the second and the third */
+    put_message(all, "root", in.data, (int32_t)in.len, f);
+}
+
 int main(void)
 {
+    static struct root_kit kit;
     struct wire_signing signing;
     struct wire_random r;
     json_t *root = json_object();
@@ -241,6 +327,11 @@ int main(void)
         dump_enrol(&r, messages);
         dump_answer(&r, messages);
     }
+    root_kit_init(&kit);
+    for (unsigned i = 0; i < ROOTS; i++) {
+        dump_root(&r, &kit, messages);
+    }
+    root_kit_release(&kit);
     put_hex(root, "xy", signing.key.public_key.xy, SF_P256_KEY_SIZE);
     (void)json_object_set_new(root, "messages", messages);
     const int err = json_dumpf(root, stdout, JSON_COMPACT);

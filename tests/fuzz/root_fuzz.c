@@ -13,8 +13,7 @@ static void check_encoding(const struct sf_root *root, const struct sf_crypto *c
     uint8_t out[SF_ROOT_PAYLOAD_MAX];
     sf_root_draft_from(root, &draft);
     const int32_t len = sf_root_encode(&draft, crypto, NULL, out, sizeof(out));
-    if (len < 0 ||
-        sf_root_decode((struct sf_bytes){out, (size_t)len}, crypto, &again, NULL) < 0 ||
+    if (len < 0 || sf_root_decode((struct sf_bytes){out, (size_t)len}, crypto, &again, NULL) < 0 ||
         again.version != root->version || again.expires != root->expires ||
         again.issued_at != root->issued_at || again.policy != root->policy ||
         again.minimum_count != root->minimum_count || again.revoked.len != root->revoked.len ||
