@@ -199,7 +199,8 @@ static void verify_envelope(struct sf_bytes envelope, const struct p256_key *key
     struct sf_diag diag = {0};
     int err = SF_OK;
     if (signature_only) {
-        const struct sf_verifier by = {&key->public_key, crypto_openssl(), SF_COSE_KID_IGNORED};
+        const struct sf_verifier by = {
+            .key = &key->public_key, .crypto = crypto_openssl(), .kid_check = SF_COSE_KID_IGNORED};
         struct sf_envelope opened;
         err = sf_envelope_verify(envelope, &by, &opened, &diag);
         if (err == SF_OK) {

@@ -55,15 +55,18 @@ int sf_cose_sign1_decode(struct sf_bytes in, struct sf_cose_sign1 *out, struct s
 
 enum sf_cose_kid_check { SF_COSE_KID_REQUIRED, SF_COSE_KID_IGNORED };
 
-/* With what a signature is verified. */
+/* With what signatures are verified. */
 struct sf_verifier {
-    const struct sf_public_key *key;
+    const struct sf_public_key *key; /* the first of key_count */
     const struct sf_crypto *crypto;
-    enum sf_cose_kid_check kid_check; /* IGNORED is for foreign profiles only */
+    enum sf_cose_kid_check kid_check; /* IGNORED is for foreign profiles and one key only */
+    uint8_t key_count;                /* 0 = one */
+    uint8_t threshold; /* how many different keys must have signed an envelope; 0 = one */
 };
 
-/* Verifies the signature over Sig_structure ["Signature1", protected, h'', payload]; `payload` is
- * the detached bytes or sign1->payload. Errors: KEY_UNKNOWN (kid differs), SIGNATURE. */
+/* Verifies the signature, by the first of the keys, over Sig_structure ["Signature1", protected,
+ * h'', payload]; `payload` is the detached bytes or sign1->payload. Errors: KEY_UNKNOWN (kid
+ * differs), SIGNATURE. */
 int sf_cose_sign1_verify(const struct sf_cose_sign1 *sign1, struct sf_bytes payload,
                          const struct sf_verifier *by) __attribute__((warn_unused_result));
 

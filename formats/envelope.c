@@ -87,7 +87,8 @@ static void read_digest(struct sf_cbor_reader *r, uint8_t out[SF_SHA256_SIZE])
 /* What the authentication wrapper says. The views point into the envelope. */
 struct wrapper {
     struct sf_bytes digest_bytes; /* the encoded SUIT_Digest: what is signed */
-    struct sf_bytes sign1;
+    struct sf_bytes sign1[SF_ENVELOPE_SIGNATURE_MAX];
+    unsigned count;
     uint8_t digest[SF_SHA256_SIZE];
 };
 
@@ -109,11 +110,14 @@ static int decode_wrapper(struct sf_bytes in, size_t base, struct wrapper *out,
     struct sf_diag inner = {0};
     struct sf_cbor_reader r;
     sf_cbor_read_init(&r, in.data, in.len);
-    if (sf_cbor_read_array(&r) != 2) {
-        sf_cbor_fail(&r, SF_ERR_UNSUPPORTED, "not exactly one digest and one signature");
+    const uint64_t elements = sf_cbor_read_array(&r);
+    if (elements < 2 || elements > 1 + SF_ENVELOPE_SIGNATURE_MAX) {
+        sf_cbor_fail(&r, SF_ERR_UNSUPPORTED, "not one digest and one or two signatures");
     }
     out->digest_bytes = sf_cbor_read_bytes(&r);
-    out->sign1 = sf_cbor_read_bytes(&r);
+    for (out->count = 0; r.err == SF_OK && out->count + 1 < elements; out->count++) {
+        out->sign1[out->count] = sf_cbor_read_bytes(&r);
+    }
     const int err = sf_cbor_read_end(&r, &inner);
     if (err < 0) {
         return sf_fail(diag, err, base + inner.offset, inner.why);
@@ -139,23 +143,61 @@ static int check_digest(const struct sf_crypto *crypto, struct sf_bytes bytes,
     return memcmp(actual, digest, sizeof(actual)) == 0 ? SF_OK : SF_ERR_DIGEST;
 }
 
-/* A frame of its own: together with its caller's it would pass 512 bytes. */
-__attribute__((noinline)) static int
-verify_signature(struct sf_bytes envelope, struct sf_bytes sign1_bytes, struct sf_bytes payload,
-                 const struct sf_verifier *by, struct sf_diag *diag)
+/* Decodes one of the signatures, which must be detached. */
+static int decode_signature(struct sf_bytes envelope, struct sf_bytes in, struct sf_cose_sign1 *out,
+                            struct sf_diag *diag)
 {
-    const size_t at = offset_in(envelope, sign1_bytes.data);
-    struct sf_cose_sign1 sign1;
+    const size_t at = offset_in(envelope, in.data);
     struct sf_diag inner = {0};
-    int err = sf_cose_sign1_decode(sign1_bytes, &sign1, &inner);
+    const int err = sf_cose_sign1_decode(in, out, &inner);
     if (err < 0) {
         return sf_fail(diag, err, at + inner.offset, inner.why);
     }
-    if (sign1.has_payload) {
-        return sf_fail(diag, SF_ERR_CBOR, at, "the signature carries a payload of its own");
+    return out->has_payload
+               ? sf_fail(diag, SF_ERR_CBOR, at, "the signature carries a payload of its own")
+               : SF_OK;
+}
+
+/* By whichever key has its kid; `used` has a bit for each key that has signed already. */
+static int verify_by_one(const struct sf_cose_sign1 *sign1, struct sf_bytes payload,
+                         const struct sf_verifier *by, unsigned *used)
+{
+    struct sf_verifier one = *by;
+    int err = SF_ERR_KEY_UNKNOWN;
+    for (unsigned i = 0; err == SF_ERR_KEY_UNKNOWN && (i == 0 || i < by->key_count); i++) {
+        one.key = by->key + i;
+        err = sf_cose_sign1_verify(sign1, payload, &one);
+        if (err == SF_OK) {
+            err = (*used >> i & 1U) != 0 ? SF_ERR_DUPLICATE : SF_OK;
+            *used |= 1U << i;
+        }
     }
-    err = sf_cose_sign1_verify(&sign1, payload, by);
-    return err < 0 ? sf_fail(diag, err, at, "the signature was refused") : SF_OK;
+    return err;
+}
+
+/* Every signature verifies, each by another key, and there are enough. A frame of its own: together
+ * with its caller's it would pass 512 bytes. */
+__attribute__((noinline)) static int verify_signatures(struct sf_bytes envelope,
+                                                       const struct wrapper *wrapper,
+                                                       const struct sf_verifier *by,
+                                                       struct sf_diag *diag)
+{
+    unsigned used = 0;
+    for (unsigned i = 0; i < wrapper->count; i++) {
+        struct sf_cose_sign1 sign1;
+        int err = decode_signature(envelope, wrapper->sign1[i], &sign1, diag);
+        if (err < 0) {
+            return err;
+        }
+        err = verify_by_one(&sign1, wrapper->digest_bytes, by, &used);
+        if (err < 0) {
+            return sf_fail(diag, err, offset_in(envelope, wrapper->sign1[i].data),
+                           "the signature was refused");
+        }
+    }
+    return wrapper->count < by->threshold
+               ? sf_fail(diag, SF_ERR_THRESHOLD, 0, "signed by fewer keys than the role wants")
+               : SF_OK;
 }
 
 /* Reads manifest[key] as a SUIT_Digest; UNCOVERED if it is none. */
@@ -242,7 +284,7 @@ int sf_envelope_verify(struct sf_bytes envelope, const struct sf_verifier *by,
     if (err < 0) {
         return err;
     }
-    err = verify_signature(envelope, wrapper.sign1, wrapper.digest_bytes, by, diag);
+    err = verify_signatures(envelope, &wrapper, by, diag);
     if (err < 0) {
         return err;
     }
@@ -255,5 +297,79 @@ int sf_envelope_verify(struct sf_bytes envelope, const struct sf_verifier *by,
     out->manifest = members.manifest.content;
     memcpy(out->digest, wrapper.digest, SF_SHA256_SIZE);
     out->severed_count = (unsigned)(members.count - 2);
+    out->signature_count = wrapper.count;
     return SF_OK;
+}
+
+/* [digest, first signature, second signature] */
+static void write_wrapper(struct sf_cbor_writer *w, const struct wrapper *wrapper,
+                          struct sf_bytes second)
+{
+    sf_cbor_write_array(w, 1 + SF_ENVELOPE_SIGNATURE_MAX);
+    sf_cbor_write_bytes(w, wrapper->digest_bytes.data, wrapper->digest_bytes.len);
+    sf_cbor_write_bytes(w, wrapper->sign1[0].data, wrapper->sign1[0].len);
+    sf_cbor_write_bytes(w, second.data, second.len);
+}
+
+static int32_t write_cosigned(const struct wrapper *wrapper, struct sf_bytes second,
+                              const struct member *manifest, struct sf_cbor_writer *w)
+{
+    struct sf_cbor_writer count;
+    sf_cbor_write_init(&count, NULL, 0);
+    write_wrapper(&count, wrapper, second);
+    sf_cbor_write_tag(w, ENVELOPE_TAG);
+    sf_cbor_write_map(w, 2);
+    sf_cbor_write_int(w, MEMBER_AUTHENTICATION);
+    sf_cbor_write_bytes_header(w, count.len);
+    write_wrapper(w, wrapper, second);
+    sf_cbor_write_int(w, MEMBER_MANIFEST);
+    sf_cbor_write_raw(w, manifest->whole.data, manifest->whole.len);
+    return sf_cbor_write_end(w);
+}
+
+/* Whether there is exactly one signature, by another key than `kid`. */
+static int check_first(struct sf_bytes envelope, const struct wrapper *wrapper,
+                       const uint8_t kid[SF_KID_SIZE])
+{
+    struct sf_cose_sign1 first;
+    if (wrapper->count != 1) {
+        return SF_ERR_RANGE;
+    }
+    const int err = decode_signature(envelope, wrapper->sign1[0], &first, NULL);
+    if (err < 0) {
+        return err;
+    }
+    return first.has_kid && first.kid.len == SF_KID_SIZE &&
+                   memcmp(first.kid.data, kid, SF_KID_SIZE) == 0
+               ? SF_ERR_DUPLICATE
+               : SF_OK;
+}
+
+int32_t sf_envelope_cosign(struct sf_bytes envelope, const struct sf_signer *signer,
+                           const struct sf_crypto *crypto, uint8_t *out, size_t size)
+{
+    struct members members;
+    struct wrapper wrapper;
+    uint8_t second[SF_COSE_SIGN1_OVERHEAD];
+    struct sf_cbor_writer w;
+    int err = split(envelope, &members, NULL);
+    if (err == SF_OK && members.count != 2) {
+        err = SF_ERR_UNSUPPORTED;
+    }
+    if (err == SF_OK) {
+        err = check_wrapper(envelope, &members, crypto, &wrapper, NULL);
+    }
+    if (err == SF_OK) {
+        err = check_first(envelope, &wrapper, signer->kid);
+    }
+    if (err == SF_OK) {
+        sf_cbor_write_init(&w, second, sizeof(second));
+        err = sf_cose_sign1_write(&w, wrapper.digest_bytes, SF_COSE_DETACHED, signer, crypto);
+    }
+    if (err < 0) {
+        return err;
+    }
+    sf_cbor_write_init(&w, out, size);
+    return write_cosigned(&wrapper, (struct sf_bytes){second, sizeof(second)}, &members.manifest,
+                          &w);
 }

@@ -395,12 +395,18 @@ int sf_manifest_decode(struct sf_bytes manifest, struct sf_manifest *out, struct
 int sf_manifest_open(struct sf_bytes envelope, const struct sf_public_key *key,
                      const struct sf_crypto *crypto, struct sf_manifest *out, struct sf_diag *diag)
 {
+    const struct sf_verifier by = {.key = key, .crypto = crypto};
+    return sf_manifest_open_by(envelope, &by, out, diag);
+}
+
+int sf_manifest_open_by(struct sf_bytes envelope, const struct sf_verifier *by,
+                        struct sf_manifest *out, struct sf_diag *diag)
+{
     if (envelope.len > SF_ENVELOPE_MAX) {
         return sf_fail(diag, SF_ERR_TOO_LARGE, SF_ENVELOPE_MAX, "envelope is over 1024 bytes");
     }
-    const struct sf_verifier by = {key, crypto, SF_COSE_KID_REQUIRED};
     struct sf_envelope verified;
-    int err = sf_envelope_verify(envelope, &by, &verified, diag);
+    int err = sf_envelope_verify(envelope, by, &verified, diag);
     if (err < 0) {
         return err;
     }

@@ -31,13 +31,19 @@ int sf_manifest_open(struct sf_bytes envelope, const struct sf_public_key *key,
                      const struct sf_crypto *crypto, struct sf_manifest *out, struct sf_diag *diag)
     __attribute__((warn_unused_result));
 
+/* The same with one or two signatures, as many as `by` wants (THRESHOLD, DUPLICATE). */
+int sf_manifest_open_by(struct sf_bytes envelope, const struct sf_verifier *by,
+                        struct sf_manifest *out, struct sf_diag *diag)
+    __attribute__((warn_unused_result));
+
 /* Decodes the manifest itself, without any authentication: for showing what a file says. All of
  * `out` but the digest is written. `diag` counts from the start of `manifest`. */
 int sf_manifest_decode(struct sf_bytes manifest, struct sf_manifest *out, struct sf_diag *diag)
     __attribute__((warn_unused_result));
 
-/* Encodes, signs and fills m->digest. Returns the envelope's length or an error (PROFILE for a
- * version or uri that does not fit, NOSPC). SF_ENVELOPE_MAX always suffices. */
+/* Encodes, signs once (sf_envelope_cosign() adds a second) and fills m->digest. Returns the
+ * envelope's length or an error (PROFILE for a version or uri that does not fit, NOSPC).
+ * SF_ENVELOPE_MAX always suffices. */
 int32_t sf_manifest_sign(struct sf_manifest *m, const struct sf_signer *signer,
                          const struct sf_crypto *crypto, uint8_t *out, size_t size)
     __attribute__((warn_unused_result));

@@ -295,7 +295,7 @@ int sf_status_open(struct sf_bytes in, const struct sf_public_key *key,
     if (!sign1.has_payload) {
         return sf_fail(diag, SF_ERR_CBOR, 0, "signed message has no payload");
     }
-    const struct sf_verifier by = {key, crypto, SF_COSE_KID_REQUIRED};
+    const struct sf_verifier by = {.key = key, .crypto = crypto};
     err = sf_cose_sign1_verify(&sign1, sign1.payload, &by);
     if (err < 0) {
         return sf_fail(diag, err, 0, "the signature was refused");

@@ -70,7 +70,9 @@ static struct sf_bytes sign(enum sf_cose_payload where)
 
 static struct sf_verifier verifier(void)
 {
-    return (struct sf_verifier){&signing.key.public_key, signing.crypto, SF_COSE_KID_REQUIRED};
+    return (struct sf_verifier){.key = &signing.key.public_key,
+                                .crypto = signing.crypto,
+                                .kid_check = SF_COSE_KID_REQUIRED};
 }
 
 static void embedded_payload_verifies(void **state)
@@ -109,7 +111,8 @@ static void another_key_is_unknown_and_does_not_verify_either(void **state)
     struct sf_cose_sign1 s;
     assert_int_equal(p256_key_generate(&other), SF_OK);
     assert_int_equal(sf_cose_sign1_decode(sign(SF_COSE_EMBEDDED), &s, NULL), SF_OK);
-    struct sf_verifier by = {&other.public_key, signing.crypto, SF_COSE_KID_REQUIRED};
+    struct sf_verifier by = {
+        .key = &other.public_key, .crypto = signing.crypto, .kid_check = SF_COSE_KID_REQUIRED};
     assert_int_equal(sf_cose_sign1_verify(&s, s.payload, &by), SF_ERR_KEY_UNKNOWN);
     by.kid_check = SF_COSE_KID_IGNORED;
     assert_int_equal(sf_cose_sign1_verify(&s, s.payload, &by), SF_ERR_SIGNATURE);

@@ -51,7 +51,8 @@ static struct sf_bytes load(const char *path)
 static int verify(struct sf_bytes envelope, enum sf_cose_kid_check kid_check,
                   struct sf_envelope *out, struct sf_diag *diag)
 {
-    const struct sf_verifier by = {&draft_key.public_key, crypto_openssl(), kid_check};
+    const struct sf_verifier by = {
+        .key = &draft_key.public_key, .crypto = crypto_openssl(), .kid_check = kid_check};
     return sf_envelope_verify(envelope, &by, out, diag);
 }
 

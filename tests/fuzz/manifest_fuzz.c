@@ -20,7 +20,8 @@ static void check_encoding(struct sf_bytes manifest, struct sf_manifest *m)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct sf_bytes in = {data, size};
-    const struct sf_verifier by = {&accept_key, &accept_all, SF_COSE_KID_IGNORED};
+    const struct sf_verifier by = {
+        .key = &accept_key, .crypto = &accept_all, .kid_check = SF_COSE_KID_IGNORED};
     struct sf_envelope e;
     struct sf_manifest m = {0};
     struct sf_diag diag = {0};
