@@ -188,8 +188,9 @@ static void raise_alarms(struct run *r)
 
 /* ---- outcome ---- */
 
-static enum deployment_event outcome_event(const struct deployment *d, int error)
+static enum deployment_event outcome_event(const struct deployment *d, const struct sf_outcome *o)
 {
+    const int error = o->error;
     if (error == SF_OK) {
         return DEPLOYMENT_EV_CONFIRM;
     }
@@ -200,7 +201,7 @@ static enum deployment_event outcome_event(const struct deployment *d, int error
         deployment_next(d->state, DEPLOYMENT_EV_CANCEL) == DEPLOYMENT_CANCELLED) {
         return DEPLOYMENT_EV_CANCEL;
     }
-    return outcome_is_rollback(error) ? DEPLOYMENT_EV_ROLL_BACK : DEPLOYMENT_EV_FAIL;
+    return outcome_is_rollback(o) ? DEPLOYMENT_EV_ROLL_BACK : DEPLOYMENT_EV_FAIL;
 }
 
 /* `attempt` of the deployment; 0 = it belongs to none that is active. */
@@ -270,7 +271,7 @@ static void take_outcome(struct run *r)
     uint32_t attempt = 0;
     if (r->current != NULL && r->current->counter == o->counter) {
         attempt = r->current->attempt;
-        event = step_current(r, outcome_event(r->current, o->error), o->error);
+        event = step_current(r, outcome_event(r->current, o), o->error);
     }
     if (event == NULL) {
         event = tell(r, EVENT_LATE_OUTCOME, "%s", "");

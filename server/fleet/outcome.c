@@ -5,9 +5,12 @@
 
 #include "formats/err.h"
 
-int outcome_is_rollback(int error)
+int outcome_is_rollback(const struct sf_outcome *o)
 {
-    switch (error) {
+    switch (o->error) {
+    case SF_OK:
+    case SF_ERR_ROLLBACK_FAILED:
+        return 0;
     case SF_ERR_CRASHED:
     case SF_ERR_SELF_TEST:
     case SF_ERR_SELF_TEST_DEADLINE:
@@ -18,12 +21,13 @@ int outcome_is_rollback(int error)
     case SF_ERR_FELL_BACK:
         return 1;
     default:
-        return 0;
+        return o->reset_reason != SF_RESET_UNKNOWN;
     }
 }
 
-static const char *beginning(int error)
+static const char *beginning(const struct sf_outcome *o)
 {
+    const int error = o->error;
     if (error == SF_OK) {
         return "confirmed";
     }
@@ -33,7 +37,7 @@ static const char *beginning(int error)
     if (error == SF_ERR_ROLLBACK_FAILED) {
         return "did not go back: ";
     }
-    return outcome_is_rollback(error) ? "rolled back: " : "not installed: ";
+    return outcome_is_rollback(o) ? "rolled back: " : "not installed: ";
 }
 
 /* The cause of the reset, where that is what happened and the error does not say it. */
@@ -53,7 +57,7 @@ void outcome_words(const struct sf_outcome *o, char *out, size_t size)
     const char *between = o->text[0] == '\0'             ? ""
                           : o->error == SF_ERR_NO_SERVER ? ", " /* "nor does the image before it" */
                                                          : ": ";
-    (void)snprintf(out, size, "%s%s%s%s%s%s%s", beginning(o->error),
+    (void)snprintf(out, size, "%s%s%s%s%s%s%s", beginning(o),
                    o->error == SF_OK ? "" : sf_err_str(o->error), reset != NULL ? " (" : "",
                    reset != NULL ? reset : "", reset != NULL ? ")" : "", between, o->text);
 }

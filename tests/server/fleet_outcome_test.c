@@ -44,6 +44,9 @@ static void every_end_of_a_trial_has_its_sentence(void **state)
            "rolled back: the trial was cut short by power or sleep (brownout)");
     expect(SF_ERR_POWER, SF_RESET_DEEP_SLEEP, "",
            "rolled back: the trial was cut short by power or sleep (deep sleep)");
+    expect(SF_ERR_THROTTLED, SF_RESET_SOFTWARE, "",
+           "rolled back: the server asks to come back later");
+    expect(SF_ERR_FLASH_WRITE, SF_RESET_SOFTWARE, "", "rolled back: flash write failed");
     expect(SF_ERR_FELL_BACK, SF_RESET_SOFTWARE, "",
            "rolled back: the bootloader refused the new image and ran the old one");
 }
@@ -55,10 +58,12 @@ static void what_ends_before_or_without_a_rollback_says_so(void **state)
            "did not go back: the image to go back to is gone, or failed too (panic)");
     expect(SF_ERR_ROLLBACK_FAILED, SF_RESET_SOFTWARE, "network",
            "did not go back: the image to go back to is gone, or failed too: network");
-    expect(SF_ERR_STALLED, SF_RESET_PANIC, "", "not installed: no data arrived for too long");
+    expect(SF_ERR_STALLED, SF_RESET_UNKNOWN, "", "not installed: no data arrived for too long");
+    expect(SF_ERR_THROTTLED, SF_RESET_UNKNOWN, "",
+           "not installed: the server asks to come back later");
     expect(SF_ERR_CANCELLED, SF_RESET_UNKNOWN, "", "cancelled");
     expect(SF_ERR_SUPERSEDED, SF_RESET_UNKNOWN, "", "replaced by a newer deployment");
-    expect(-4711, 200, "x", "not installed: unknown error: x");
+    expect(-4711, SF_RESET_UNKNOWN, "x", "not installed: unknown error: x");
 }
 
 static void every_sentence_names_its_error_and_none_is_cut(void **state)
