@@ -59,10 +59,23 @@ static int meter_read(void *ctx, uint32_t address, void *out, size_t len)
     return m->rig->chip.ops.read(m->rig->chip.ops.ctx, address, out, len);
 }
 
+/* otadata, or a slot that does not run; nothing of bootloader, table, factory or foreign data. */
+static void check_place(const struct meter *m, uint32_t address, size_t len)
+{
+    const struct sf_config *c = &m->rig->config;
+    int is_there = address >= RIG_OTADATA && address + len <= RIG_OTADATA + SF_OTADATA_SIZE;
+    for (unsigned i = 0; i < c->slot_count; i++) {
+        is_there |= (int)i != c->running_slot && address >= c->slot[i].offset &&
+                    address + len <= c->slot[i].offset + c->slot[i].size;
+    }
+    assert_true(is_there);
+}
+
 static int meter_write(void *ctx, uint32_t address, const void *data, size_t len)
 {
     struct meter *m = ctx;
     look(m);
+    check_place(m, address, len);
     m->written += (uint32_t)len;
     note_most(m);
     if (address >= RIG_SLOT_0) { /* a sector is erased right before it is written, no earlier */
@@ -75,6 +88,7 @@ static int meter_erase(void *ctx, uint32_t address, size_t len)
 {
     struct meter *m = ctx;
     look(m);
+    check_place(m, address, len);
     m->erases += (unsigned)(len / SF_SECTOR_SIZE);
     note_most(m);
     if (address >= RIG_SLOT_0) {
@@ -243,6 +257,35 @@ static void a_rollback_on_the_servers_word_works_a_sector_a_call(void **state)
     assert_bounded();
 }
 
+/* Each write is checked as it comes; here besides the bytes, with a factory image and three slots. */
+static void only_the_other_slot_and_otadata_are_ever_written(void **state)
+{
+    struct rig *r = *state;
+    static uint8_t before[RIG_SLOT_0];
+    r->config.factory = (struct sf_slot_map){RIG_FACTORY, 0x30000};
+    memcpy(r->chip.cells + RIG_FACTORY, r->v1.image, r->v1.image_len);
+    memset(r->chip.cells, 0x5a, 0x8000); /* a bootloader, say */
+    rig_third_slot(r);
+    boot_to_rest(r);
+    memcpy(before, r->chip.cells, sizeof(before));
+    into_trial(r, &r->v2);
+    rig_boot(r, SF_RESET_PANIC);
+    assert_int_equal(settle(r), SF_ACTION_WAIT);
+    into_trial(r, &r->v3);
+    assert_int_equal(settle(r), SF_ACTION_WAIT);
+    r->v1.manifest.seq = 8;
+    rig_sign(r, &r->v1);
+    into_trial(r, &r->v1);
+    r->test_result[0] = SF_SELF_TEST_FAIL;
+    (void)settle(r);
+    assert_memory_equal(r->chip.cells, before, RIG_OTADATA);
+    assert_memory_equal(r->chip.cells + RIG_OTADATA + SF_OTADATA_SIZE,
+                        before + RIG_OTADATA + SF_OTADATA_SIZE,
+                        RIG_SLOT_0 - RIG_OTADATA - SF_OTADATA_SIZE);
+    assert_int_equal(r->server.outcome[0].error, SF_ERR_CRASHED);
+    assert_int_equal(r->server.outcome[1].error, SF_OK);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -253,6 +296,7 @@ int main(void)
         TEST(a_rollback_by_the_engine_works_a_sector_a_call),
         TEST(a_rollback_by_the_early_hook_works_a_sector),
         TEST(a_rollback_on_the_servers_word_works_a_sector_a_call),
+        TEST(only_the_other_slot_and_otadata_are_ever_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
