@@ -1,4 +1,4 @@
-/* surefoot image: info, verify, from-elf. */
+/* surefoot image: info, verify, verify-sbv2, from-elf. */
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -13,6 +13,8 @@
 #include "cli/file.h"
 #include "cli/inspect.h"
 #include "cli/out.h"
+#include "cli/signature.h"
+#include "cli/verify_sbv2.h"
 
 /* ---- info ---- */
 
@@ -47,7 +49,8 @@ static json_t *header_json(const struct sf_image_header *h)
                      "max_chip_rev", h->max_chip_rev_full, "hash_appended", h->hash_appended);
 }
 
-static json_t *info_json(const char *path, size_t size, const struct inspect *in)
+static json_t *info_json(const char *path, size_t size, const struct inspect *in,
+                         const struct signature *signature)
 {
     int known = in->head_known;
     const struct sf_image_head *head = &in->head;
@@ -64,6 +67,7 @@ static json_t *info_json(const char *path, size_t size, const struct inspect *in
                         in->image.complete && head->header.hash_appended
                             ? out_json_hex(in->image.appended, sizeof in->image.appended)
                             : json_null());
+    json_object_set_new(root, "signature_blocks", signature_json(signature));
     return root;
 }
 
@@ -117,7 +121,8 @@ static void print_head(const struct inspect *in)
     print_record(&in->head);
 }
 
-static void print_info(const char *path, size_t size, const struct inspect *in)
+static void print_info(const char *path, size_t size, const struct inspect *in,
+                       const struct signature *signature)
 {
     char hex[2 * SF_SHA256_SIZE + 1];
     hex_encode(in->digest, sizeof in->digest, hex);
@@ -136,9 +141,21 @@ static void print_info(const char *path, size_t size, const struct inspect *in)
                json_string_value(json_object_get(s, "kind")));
     }
     json_decref(segments);
+    signature_print(signature);
     if (in->err == SF_OK) {
         printf("verdict         sound%s\n",
                in->head.header.hash_appended ? "" : ", but without an appended SHA-256");
+    }
+}
+
+/* Of an image with a sector where it belongs; else no block is there. */
+static void read_signature(const struct file_bytes *file, const struct inspect *in,
+                           struct signature *out)
+{
+    struct sf_diag diag = {0};
+    if (!in->image.complete || !signature_is_in_place(&in->image, file->len) ||
+        signature_read(file->data, file->len, out, &diag) != SF_OK) {
+        signature_none(out);
     }
 }
 
@@ -152,10 +169,12 @@ static int run_info(const struct cli_args *args)
     }
     struct inspect in;
     int err = inspect_image(file.data, file.len, INSPECT_TRAILING_ALLOWED, &in);
+    struct signature signature;
+    read_signature(&file, &in, &signature);
     if (args->json) {
-        status = out_json(info_json(path, file.len, &in));
+        status = out_json(info_json(path, file.len, &in, &signature));
     } else {
-        print_info(path, file.len, &in);
+        print_info(path, file.len, &in, &signature);
     }
     file_release(&file);
     if (err != SF_OK && status == CLI_OK) {
@@ -467,6 +486,19 @@ const struct cli_command cmd_image[] = {
      .operand_min = 1,
      .operand_max = 1,
      .run = run_verify},
+    {.name = "verify-sbv2",
+     .operands = "FILE",
+     .summary = "check an image's Secure Boot V2 signatures; exit 1 = refused",
+     .details =
+         "With keys: whether a chip with these keys in its eFuse, not revoked, would boot it;\n"
+         "one signature block of them is enough (ESP32 and C2 look at the first block only).\n"
+         "Without: whether each block signs this file with the key that it carries.\n",
+     .examples = "  surefoot image verify-sbv2 lamp-signed.bin\n"
+                 "  surefoot image verify-sbv2 --key secure-boot.pub.pem lamp-signed.bin\n",
+     .options = verify_sbv2_options,
+     .operand_min = 1,
+     .operand_max = 1,
+     .run = verify_sbv2_run},
     {.name = "from-elf",
      .operands = "ELF",
      .summary = "make an app image from a linked ELF file",

@@ -67,8 +67,8 @@ static void json_keys_are_stable(void **state)
 {
     (void)state;
     static const char *const keys[] = {
-        "file",   "ok",       "reason",   "size",           "sha256",         "length",
-        "header", "segments", "app_desc", "updater_record", "appended_sha256"};
+        "file",   "ok",       "reason",   "size",           "sha256",          "length",
+        "header", "segments", "app_desc", "updater_record", "appended_sha256", "signature_blocks"};
     json_t *info = run_json(run_surefoot("image", "info", "--json", write_good(), NULL));
     assert_int_equal(json_object_size(info), sizeof keys / sizeof keys[0]);
     for (unsigned i = 0; i < sizeof keys / sizeof keys[0]; i++) {

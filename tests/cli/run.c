@@ -192,3 +192,9 @@ const char *run_esptool(void)
     static const char path[] = SF_SOURCE_DIR "/build/venv/bin/esptool";
     return access(path, X_OK) == 0 ? path : NULL;
 }
+
+const char *run_espsecure(void)
+{
+    static const char path[] = SF_SOURCE_DIR "/build/venv/bin/espsecure";
+    return access(path, X_OK) == 0 ? path : NULL;
+}

@@ -48,5 +48,6 @@ int run_full(void);
 
 /* esptool of build/venv, or NULL. */
 const char *run_esptool(void);
+const char *run_espsecure(void); /* likewise */
 
 #endif

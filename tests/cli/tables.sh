@@ -1,6 +1,6 @@
 # What the tables of `surefoot` have, as --help tells it; sourced by completion_test.sh and man_test.sh.
 
-list_names() { sed -n '/^Examples/q; s/^  \([a-z][a-z-]*\) .*/\1/p'; }
+list_names() { sed -n '/^Examples/q; s/^  \([a-z][a-z0-9-]*\) .*/\1/p'; }
 groups_of() { surefoot help | list_names | grep -vx help; }
 is_single() { ! surefoot help "$1" | grep -q '^Commands:'; }
 commands_of() { surefoot help "$1" | list_names; }

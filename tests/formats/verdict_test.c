@@ -270,7 +270,8 @@ static void every_flip_of_a_bit_of_an_image_with_hash_is_refused(void **state)
     assert_int_equal(esp_image_build(&spec, bytes + SLOT, SLOT_SIZE), ESP_IMAGE_SIZE_MIN);
     for (size_t bit = 0; bit < (size_t)ESP_IMAGE_SIZE_MIN * 8; bit++) {
         bytes[SLOT + bit / 8] ^= (uint8_t)(1U << (bit % 8));
-        assert_int_equal(judge() == SF_OK, bit == 23 * 8); /* but for the flag of the hash itself */
+        assert_int_equal(judge() == SF_OK,
+                         bit == (size_t)23 * 8); /* but for the flag of the hash itself */
         bytes[SLOT + bit / 8] ^= (uint8_t)(1U << (bit % 8));
     }
 }

@@ -3,6 +3,7 @@
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,12 @@ void sbv2_signer_close(struct sbv2_signer *signer)
 {
     EVP_PKEY_free(signer->pkey);
     signer->pkey = NULL;
+}
+
+void sbv2_signer_save(const struct sbv2_signer *signer, const char *path)
+{
+    FILE *f = fopen(path, "w");
+    demand(f != NULL && PEM_write_PUBKEY(f, signer->pkey) == 1 && fclose(f) == 0, "saving a key");
 }
 
 static size_t sign_digest(const struct sbv2_signer *signer, const uint8_t *digest, size_t len,

@@ -15,6 +15,9 @@ struct sbv2_signer {
 void sbv2_signer_open(struct sbv2_signer *signer, enum sf_sbv2_scheme scheme);
 void sbv2_signer_close(struct sbv2_signer *signer);
 
+/* The public key as a PEM file. */
+void sbv2_signer_save(const struct sbv2_signer *signer, const char *path);
+
 /* One block over image[0, len), `len` a multiple of 4096. */
 void sbv2_sign_block(const struct sbv2_signer *signer, const uint8_t *image, size_t len,
                      uint8_t block[SF_SBV2_BLOCK_SIZE]);
