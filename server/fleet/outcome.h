@@ -15,8 +15,8 @@
 enum { OUTCOME_WORDS_MAX = 191 };
 
 /* 1 if a trial ended: the new image ran, or was to run, and does not run any more. Only a trial's
- * outcome has a reset reason: that tells a server that was busy in it from one that was busy when the
- * image was to be fetched. */
+ * outcome has a reset reason: that tells a server that was busy in it from one that was busy when
+ * the image was to be fetched. */
 int outcome_is_rollback(const struct sf_outcome *outcome);
 
 /* One sentence without a full stop, cut at `size`. */

@@ -36,36 +36,7 @@ static int teardown(void **state)
 /* Lets the device, kept in the folder `lamp`, come to rest. Its id goes to `id`. */
 static void run_device(char *id, size_t size, const char *version)
 {
-    char status_key[RUN_PATH_MAX];
-    snprintf(status_key, sizeof status_key, "%s", run_path("data/status-key.pub.pem"));
-    const char *const argv[] = {SF_BIN_DIR "/surefoot-sim",
-                                "run",
-                                "--server",
-                                served_url(),
-                                "--cacert",
-                                run_path("data/ca.pem"),
-                                "--firmware",
-                                run_path("lamp-1.0.0.bin"),
-                                "--release-key",
-                                shop.key,
-                                "--status-key",
-                                status_key,
-                                "--enrol-token-file",
-                                run_path("lamp.token"),
-                                "--hw-revision",
-                                "A",
-                                "--state",
-                                run_path("lamp"),
-                                "--speed",
-                                "600",
-                                "--timeout",
-                                "100",
-                                "--json",
-                                NULL};
-    struct run *r = run_program(argv);
-    if (r->status != 0) {
-        fail_msg("exit status %d: %s%s", r->status, r->out, r->err);
-    }
+    struct run *r = shop_run_devices(&shop, "lamp", "1", "600");
     char row[1024];
     snprintf(row, sizeof row, "%.*s", (int)strcspn(r->out, "\n"), r->out);
     json_t *device = json_loads(row, 0, NULL);

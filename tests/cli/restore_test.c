@@ -40,38 +40,7 @@ static void target(const char *version)
 /* Lets two devices, kept in the folder `state`, come to rest; all must then run `version`. */
 static void expect_devices_at(const char *state, const char *version)
 {
-    char status_key[RUN_PATH_MAX];
-    snprintf(status_key, sizeof status_key, "%s", run_path("data/status-key.pub.pem"));
-    const char *const argv[] = {SF_BIN_DIR "/surefoot-sim",
-                                "run",
-                                "--server",
-                                served_url(),
-                                "--cacert",
-                                run_path("data/ca.pem"),
-                                "--firmware",
-                                run_path("lamp-1.0.0.bin"),
-                                "--release-key",
-                                shop.key,
-                                "--status-key",
-                                status_key,
-                                "--enrol-token-file",
-                                run_path("lamp.token"),
-                                "--hw-revision",
-                                "A",
-                                "--devices",
-                                "2",
-                                "--state",
-                                run_path(state),
-                                "--speed",
-                                "60",
-                                "--timeout",
-                                "100",
-                                "--json",
-                                NULL};
-    struct run *r = run_program(argv);
-    if (r->status != 0) {
-        fail_msg("exit status %d: %s%s", r->status, r->out, r->err);
-    }
+    struct run *r = shop_run_devices(&shop, state, "2", "60");
     const char *at = r->out;
     for (unsigned i = 0; i < 2; i++) {
         char row[512];

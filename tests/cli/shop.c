@@ -46,6 +46,45 @@ void shop_publish(struct shop *s, const char *version, uint32_t seed,
                0, NULL);
 }
 
+struct run *shop_run_devices(const struct shop *s, const char *state, const char *count,
+                             const char *speed)
+{
+    char status_key[RUN_PATH_MAX];
+    snprintf(status_key, sizeof status_key, "%s", run_path("data/status-key.pub.pem"));
+    static const char program[] = SF_BIN_DIR "/surefoot-sim";
+    const char *const argv[] = {program,
+                                "run",
+                                "--server",
+                                served_url(),
+                                "--cacert",
+                                run_path("data/ca.pem"),
+                                "--firmware",
+                                run_path("lamp-1.0.0.bin"),
+                                "--release-key",
+                                s->key,
+                                "--status-key",
+                                status_key,
+                                "--enrol-token-file",
+                                run_path("lamp.token"),
+                                "--hw-revision",
+                                "A",
+                                "--devices",
+                                count,
+                                "--state",
+                                run_path(state),
+                                "--speed",
+                                speed,
+                                "--timeout",
+                                "100",
+                                "--json",
+                                NULL};
+    struct run *r = run_program(argv);
+    if (r->status != 0) {
+        fail_msg("exit status %d: %s%s", r->status, r->out, r->err);
+    }
+    return r;
+}
+
 struct run *shop_export(const char *dir, const char *word1, const char *word2, const char *word3)
 {
     return run_surefoot("release", "export", dir, "-p", "lamp", word1, word2, word3, NULL);

@@ -23,6 +23,11 @@ const char *shop_image(const char *name, const struct esp_image_spec *spec);
 void shop_publish(struct shop *s, const char *version, uint32_t seed,
                   const struct sf_behaviour *behaviour);
 
+/* Lets `count` virtual devices, kept in the folder `state`, come to rest; they came with
+ * lamp-1.0.0.bin. stdout has a JSON line each. Fails the test if they do not. */
+struct run *shop_run_devices(const struct shop *s, const char *state, const char *count,
+                             const char *speed);
+
 /* `surefoot release export DIR -p lamp` with up to three more words, NULL = none. */
 struct run *shop_export(const char *dir, const char *word1, const char *word2, const char *word3);
 

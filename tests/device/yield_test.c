@@ -257,7 +257,7 @@ static void a_rollback_on_the_servers_word_works_a_sector_a_call(void **state)
     assert_bounded();
 }
 
-/* Each write is checked as it comes; here besides the bytes, with a factory image and three slots. */
+/* Each write is checked as it comes; here besides the bytes: a factory image, three slots. */
 static void only_the_other_slot_and_otadata_are_ever_written(void **state)
 {
     struct rig *r = *state;
