@@ -238,7 +238,7 @@ static int arm_trial(struct sf_core *c, uint32_t ota_seq)
         .length = c->deploy.image_size,
         .fingerprint = c->deploy.fingerprint,
     };
-    memcpy(t->digest, c->deploy.target.image_digest, SF_SHA256_SIZE);
+    sf_digest_copy(t->digest, c->deploy.target.image_digest);
     return sf_memory_save(c, SF_RECORD_TRIAL);
 }
 
@@ -247,7 +247,7 @@ int sf_commit_floor(struct sf_core *c, const struct sf_target *target)
     const struct sf_record_floor before = c->floor;
     c->floor.seq = target->seq;
     c->floor.epoch = target->epoch;
-    memcpy(c->floor.manifest_digest, target->manifest_digest, SF_SHA256_SIZE);
+    sf_digest_copy(c->floor.manifest_digest, target->manifest_digest);
     int err = sf_memory_save(c, SF_RECORD_FLOOR);
     if (err == SF_OK) {
         err = sf_record_save(c->config->store, SF_RECORD_FLOOR_COPY, &c->floor);

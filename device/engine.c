@@ -18,16 +18,48 @@ static int next_step_first(struct sf_core *c)
     return SF_OK;
 }
 
+/* What rows name by a byte: a pointer in each would double the table. */
+#define ACTION_MAP(X)              \
+    X(next_step_first)             \
+    X(sf_pace_contact_now)         \
+    X(sf_trial_begin)              \
+    X(sf_exchange_ask)             \
+    X(sf_exchange_build_enrol)     \
+    X(sf_exchange_enrolled)        \
+    X(sf_pace_contact_later)       \
+    X(sf_judge_missed)             \
+    X(sf_pace_contact_on_interval) \
+    X(sf_outcome_failed)           \
+    X(sf_fetch_build)              \
+    X(sf_install_hash_begin)       \
+    X(sf_outcome_dropped)          \
+    X(sf_fetch_back_off)           \
+    X(sf_pace_ask_later)           \
+    X(sf_trial_wait)               \
+    X(sf_trial_missed)
+
+enum {
+    ACTION_NULL,
+#define X(action) ACTION_##action,
+    ACTION_MAP(X)
+#undef X
+};
+static sf_transition_action *const actions[] = {NULL,
+#define X(action) action,
+                                                ACTION_MAP(X)
+#undef X
+};
+
 /* script/state-diagram draws docs/engine-states.md from these rows. */
 static const struct row {
     uint8_t state;
     uint8_t event;
     uint8_t next;
-    sf_transition_action *action;
+    uint8_t action;
 } table[] = {
-#define ROW(state, event, action, next)                             \
-    {                                                               \
-        SF_STATE_##state, SF_EVENT_##event, SF_STATE_##next, action \
+#define ROW(state, event, action, next)                                      \
+    {                                                                        \
+        SF_STATE_##state, SF_EVENT_##event, SF_STATE_##next, ACTION_##action \
     }
     ROW(START, OK, next_step_first, MEASURE),
     ROW(MEASURE, OK, sf_pace_contact_now, IDLE),
@@ -158,7 +190,7 @@ int sf_core_note(struct sf_core *c, int err)
 void sf_core_event(struct sf_core *c, enum sf_event event)
 {
     /* Not a known pair: start over from the next check-in rather than stand still. */
-    static const struct row start_over = {0, 0, SF_STATE_IDLE, sf_outcome_failed};
+    static const struct row start_over = {0, 0, SF_STATE_IDLE, ACTION_sf_outcome_failed};
 
     for (unsigned i = 0; i < 3 && event != SF_EVENT_NONE; i++) {
         const struct row *row = find_row(c->state, event);
@@ -166,7 +198,7 @@ void sf_core_event(struct sf_core *c, enum sf_event event)
             row = &start_over;
         }
         c->state = row->next;
-        const int err = row->action == NULL ? SF_OK : row->action(c);
+        const int err = row->action == ACTION_NULL ? SF_OK : actions[row->action](c);
         event = err == SF_OK ? SF_EVENT_NONE : SF_EVENT_FAILED;
         if (err != SF_OK) {
             (void)sf_core_note(c, err);

@@ -154,11 +154,11 @@ static void fill_other_slot(const struct sf_core *c, int slot, struct sf_other_s
         out->content = SF_SLOT_COMPLETE;
         out->confirmed_here = 1;
         out->has_digest = 1;
-        memcpy(out->digest, good->digest, SF_SHA256_SIZE);
+        sf_digest_copy(out->digest, good->digest);
     } else if (c->held.slot == out->slot && c->held.bytes > 0) {
         out->content = c->held.complete ? SF_SLOT_COMPLETE : SF_SLOT_PARTIAL;
         out->has_digest = 1;
-        memcpy(out->digest, c->held.digest, SF_SHA256_SIZE);
+        sf_digest_copy(out->digest, c->held.digest);
     } else if (c->config->flash->read(c->config->flash->ctx, map->offset, &magic, 1) == SF_OK &&
                magic == SF_IMAGE_MAGIC) {
         out->content = SF_SLOT_PARTIAL; /* something begins there: what, nobody recorded */
@@ -208,7 +208,7 @@ static void fill_checkin(struct sf_core *c, struct sf_checkin *k)
     memcpy(k->boot_id, c->boot_id, SF_BOOT_ID_SIZE);
     k->reset_reason = (uint8_t)config->platform->reset_reason(config->platform->ctx);
     k->uptime_s = seconds(c->now_ms - c->start_ms);
-    memcpy(k->running_digest, c->running_digest, SF_SHA256_SIZE);
+    sf_digest_copy(k->running_digest, c->running_digest);
     k->running_length = c->running_length;
     text_copy(k->running_version, config->version, SF_VERSION_TEXT_MAX);
     k->running_slot = sf_wire_slot(config->running_slot);

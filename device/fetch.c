@@ -122,9 +122,9 @@ static void record_progress(struct sf_core *c)
 {
     struct sf_record_progress p = {
         .slot = c->held.slot, .length = c->held.length, .bytes = c->held.bytes};
-    memcpy(p.digest, c->held.digest, SF_SHA256_SIZE);
+    sf_digest_copy(p.digest, c->held.digest);
     memcpy(p.etag, c->held.etag, sizeof(p.etag));
-    memcpy(p.manifest_digest, c->deploy.target.manifest_digest, SF_SHA256_SIZE);
+    sf_digest_copy(p.manifest_digest, c->deploy.target.manifest_digest);
     const int err = sf_record_save(c->config->store, SF_RECORD_PROG, &p);
     if (err != SF_OK) {
         c->last_error = err;

@@ -208,7 +208,7 @@ int sf_install_remember_good(struct sf_core *c)
     const struct sf_good_image *known = sf_install_good(c, c->config->running_slot);
 
     if (known != NULL && known == &good->image[0] && known->length == c->running_length &&
-        memcmp(known->digest, c->running_digest, SF_SHA256_SIZE) == 0) {
+        sf_digest_equal(known->digest, c->running_digest)) {
         return SF_OK;
     }
     (void)drop_good(good, slot);
@@ -219,7 +219,7 @@ int sf_install_remember_good(struct sf_core *c)
     good->count++;
     good->image[0] = (struct sf_good_image){
         .slot = slot, .length = c->running_length, .fingerprint = c->running_fingerprint};
-    memcpy(good->image[0].digest, c->running_digest, SF_SHA256_SIZE);
+    sf_digest_copy(good->image[0].digest, c->running_digest);
     return sf_memory_save(c, SF_RECORD_GOOD);
 }
 
@@ -301,8 +301,8 @@ static void resume(struct sf_core *c)
     if (c->deploy.kind != SF_TRIAL_INSTALL ||
         sf_record_load(c->config->store, SF_RECORD_PROG, &p) != SF_OK || p.slot != c->deploy.slot ||
         p.length != c->deploy.image_size || p.bytes >= p.length || p.bytes % SF_SECTOR_SIZE != 0 ||
-        memcmp(p.digest, t->image_digest, SF_SHA256_SIZE) != 0 ||
-        memcmp(p.manifest_digest, t->manifest_digest, SF_SHA256_SIZE) != 0) {
+        !sf_digest_equal(p.digest, t->image_digest) ||
+        !sf_digest_equal(p.manifest_digest, t->manifest_digest)) {
         return;
     }
     c->deploy.resumed = p.bytes > 0;
@@ -316,15 +316,15 @@ static void look_at_slot(struct sf_core *c)
     const struct sf_good_image *good = sf_install_good(c, c->deploy.slot);
     const uint8_t *wanted = c->deploy.target.image_digest;
 
-    if (good != NULL && memcmp(good->digest, wanted, SF_SHA256_SIZE) == 0) {
+    if (good != NULL && sf_digest_equal(good->digest, wanted)) {
         c->held = (struct sf_held){
             .slot = c->deploy.slot, .complete = 1, .length = good->length, .bytes = good->length};
-        memcpy(c->held.digest, wanted, SF_SHA256_SIZE);
+        sf_digest_copy(c->held.digest, wanted);
     }
     if (c->held.slot != c->deploy.slot || c->held.length != c->deploy.image_size ||
-        memcmp(c->held.digest, wanted, SF_SHA256_SIZE) != 0) {
+        !sf_digest_equal(c->held.digest, wanted)) {
         c->held = (struct sf_held){.slot = c->deploy.slot, .length = c->deploy.image_size};
-        memcpy(c->held.digest, wanted, SF_SHA256_SIZE);
+        sf_digest_copy(c->held.digest, wanted);
         resume(c);
     }
 }
@@ -460,7 +460,7 @@ static int recognise(struct sf_core *c, uint32_t length, uint32_t fingerprint,
     }
     c->running_length = length;
     c->running_fingerprint = fingerprint;
-    memcpy(c->running_digest, digest, SF_SHA256_SIZE);
+    sf_digest_copy(c->running_digest, digest);
     return 1;
 }
 
@@ -505,15 +505,14 @@ enum sf_event sf_install_measure(struct sf_core *c)
         if (event == SF_EVENT_NONE) {
             return event;
         }
-        if (event == SF_EVENT_OK && c->step > 1 &&
-            memcmp(digest, c->running_digest, SF_SHA256_SIZE) == 0) {
+        if (event == SF_EVENT_OK && c->step > 1 && sf_digest_equal(digest, c->running_digest)) {
             const int err =
                 sf_install_fingerprint(c, slot, c->hash_length, &c->running_fingerprint);
             c->running_length = sf_core_note(c, err) == SF_OK ? c->hash_length : 0;
             return done;
         }
     }
-    memcpy(c->running_digest, digest, SF_SHA256_SIZE);
+    sf_digest_copy(c->running_digest, digest);
     c->step = (uint8_t)((c->step + 1) / 2 * 2);
     if (c->step < 2 * MEASUREMENTS_MAX) {
         return SF_EVENT_NONE;

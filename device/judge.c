@@ -82,7 +82,7 @@ static void note_good(struct sf_core *c)
 {
     const uint32_t state = c->running_state;
     const int has_failed =
-        c->failed.refused && memcmp(c->failed.digest, c->running_digest, SF_SHA256_SIZE) == 0;
+        c->failed.refused && sf_digest_equal(c->failed.digest, c->running_digest);
     if (c->good_known || has_failed || c->trial.open || !c->runs_boot_slot ||
         c->running_length == 0 || (state != SF_OTA_VALID && state != SF_OTA_UNDEFINED)) {
         return;
@@ -204,7 +204,7 @@ static enum sf_event begin_roll_back(struct sf_core *c, const struct sf_status *
     for (unsigned i = 0; i < c->good.count; i++) {
         const struct sf_good_image *g = &c->good.image[i];
         if (g->slot < c->config->slot_count && g->slot != sf_wire_slot(c->config->running_slot) &&
-            memcmp(g->digest, status->target.image_digest, SF_SHA256_SIZE) == 0) {
+            sf_digest_equal(g->digest, status->target.image_digest)) {
             c->deploy.slot = g->slot;
             c->deploy.image_size = g->length;
             return SF_EVENT_INSTALL;
@@ -222,7 +222,7 @@ enum sf_event sf_judge_checkin(struct sf_core *c)
     const struct sf_status *status = &sf_scratch(c)->answer.status;
     const int moves = status->action == SF_STATUS_INSTALL || status->action == SF_STATUS_ROLL_BACK;
     c->wanted = moves && status->has_target &&
-                memcmp(status->target.image_digest, c->running_digest, SF_SHA256_SIZE) != 0;
+                !sf_digest_equal(status->target.image_digest, c->running_digest);
     if (!c->wanted) {
         return SF_EVENT_OK;
     }
@@ -255,11 +255,9 @@ enum sf_event sf_judge_same(struct sf_core *c)
     const int action = rolls_back ? SF_STATUS_ROLL_BACK : SF_STATUS_INSTALL;
     const struct sf_target *t = &status->target;
     const int same_image =
-        status->has_target &&
-        memcmp(t->image_digest, c->deploy.target.image_digest, SF_SHA256_SIZE) == 0;
+        status->has_target && sf_digest_equal(t->image_digest, c->deploy.target.image_digest);
     const int same_manifest =
-        rolls_back ||
-        memcmp(t->manifest_digest, c->deploy.target.manifest_digest, SF_SHA256_SIZE) == 0;
+        rolls_back || sf_digest_equal(t->manifest_digest, c->deploy.target.manifest_digest);
 
     if (status->action != action || !same_image || !same_manifest) {
         const int other =

@@ -48,7 +48,7 @@ static int charge_failure(struct sf_core *c, enum charge charge, uint32_t attemp
         memset(f, 0, sizeof(*f));
         f->counter = c->deploy.counter;
     }
-    memcpy(f->digest, c->deploy.target.image_digest, SF_SHA256_SIZE);
+    sf_digest_copy(f->digest, c->deploy.target.image_digest);
     f->slot = c->held.complete ? c->held.slot : (uint8_t)SF_NO_WIRE_SLOT;
     f->length = c->held.length;
     f->attempt = attempt;

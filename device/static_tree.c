@@ -87,8 +87,8 @@ static void name_target(const struct sf_manifest *m, size_t envelope_len, struct
     out->has_target = 1;
     out->target.manifest_size = (uint32_t)envelope_len;
     out->target.seq = m->seq;
-    memcpy(out->target.image_digest, m->image_digest, SF_SHA256_SIZE);
-    memcpy(out->target.manifest_digest, m->digest, SF_SHA256_SIZE);
+    sf_digest_copy(out->target.image_digest, m->image_digest);
+    sf_digest_copy(out->target.manifest_digest, m->digest);
 }
 
 static int open_envelope(struct sf_core *c, struct sf_bytes envelope)
@@ -111,7 +111,7 @@ static int judge(struct sf_core *c, struct sf_status *status)
 {
     const struct sf_manifest *m = &sf_scratch(c)->answer.manifest;
     const int order = sf_trust_seq(c, m);
-    const int runs = memcmp(m->image_digest, c->running_digest, SF_SHA256_SIZE) == 0;
+    const int runs = sf_digest_equal(m->image_digest, c->running_digest);
 
     if (!runs && order == SF_OK) {
         c->source_quiet = (uint8_t)sf_outcome_refused(c, status->counter);

@@ -180,7 +180,7 @@ static int charge_trial(struct sf_core *c, int error)
         memset(f, 0, sizeof(*f));
         f->counter = t->counter;
     }
-    memcpy(f->digest, t->digest, SF_SHA256_SIZE);
+    sf_digest_copy(f->digest, t->digest);
     f->slot = runs_here(c->config, t) ? (uint8_t)SF_NO_WIRE_SLOT : t->slot;
     f->length = t->length;
     f->attempt = t->attempt;
@@ -322,7 +322,7 @@ static void remember_failed_image(struct sf_core *c)
     }
     c->held =
         (struct sf_held){.slot = f->slot, .complete = 1, .length = f->length, .bytes = f->length};
-    memcpy(c->held.digest, f->digest, SF_SHA256_SIZE);
+    sf_digest_copy(c->held.digest, f->digest);
 }
 
 /* Whatever fails in here is remembered and reported, and does not keep the device from its first
@@ -370,7 +370,7 @@ static void fail_test(struct sf_core *c, const struct sf_self_test *test, int er
 static void disown(struct sf_core *c)
 {
     if (c->trial.counter != 0 && c->running_length != 0 &&
-        memcmp(c->trial.digest, c->running_digest, SF_SHA256_SIZE) != 0) {
+        !sf_digest_equal(c->trial.digest, c->running_digest)) {
         c->trial.kind = SF_TRIAL_FOREIGN;
         c->trial.counter = 0;
         (void)sf_core_note(c, sf_memory_save(c, SF_RECORD_TRIAL));

@@ -22,7 +22,7 @@ int sf_trust_status(const struct sf_core *c, const struct sf_status *status)
     if (err != SF_OK) {
         return err;
     }
-    if (memcmp(status->device_digest, device_digest, SF_SHA256_SIZE) != 0) {
+    if (!sf_digest_equal(status->device_digest, device_digest)) {
         return SF_ERR_NOT_THIS_DEVICE;
     }
     if (memcmp(status->class_uuid, c->config->class_uuid, SF_UUID_SIZE) != 0) {
@@ -52,7 +52,7 @@ int sf_trust_seq(const struct sf_core *c, const struct sf_manifest *manifest)
         return SF_ERR_SEQ_OLD;
     }
     if (manifest->seq == floor->seq && floor->seq != 0 &&
-        memcmp(manifest->digest, floor->manifest_digest, SF_SHA256_SIZE) != 0) {
+        !sf_digest_equal(manifest->digest, floor->manifest_digest)) {
         return SF_ERR_SEQ_OLD;
     }
     return manifest->seq - floor->seq > SEQ_JUMP_MAX ? SF_ERR_SEQ_JUMP : SF_OK;
@@ -62,8 +62,8 @@ int sf_trust_seq(const struct sf_core *c, const struct sf_manifest *manifest)
 int sf_trust_manifest(const struct sf_core *c, const struct sf_target *target,
                       const struct sf_manifest *manifest)
 {
-    if (memcmp(manifest->digest, target->manifest_digest, SF_SHA256_SIZE) != 0 ||
-        memcmp(manifest->image_digest, target->image_digest, SF_SHA256_SIZE) != 0 ||
+    if (!sf_digest_equal(manifest->digest, target->manifest_digest) ||
+        !sf_digest_equal(manifest->image_digest, target->image_digest) ||
         manifest->seq != target->seq) {
         return SF_ERR_NOT_NAMED;
     }

@@ -1,5 +1,7 @@
-/* The two helpers every caller of struct sf_crypto needs. */
+/* The helpers every caller of struct sf_crypto needs. */
 #include "formats/crypto.h"
+
+#include <string.h>
 
 int sf_sha256(const struct sf_crypto *crypto, const void *data, size_t len,
               uint8_t digest[SF_SHA256_SIZE])
@@ -23,4 +25,14 @@ int sf_equal_constant_time(const void *a, const void *b, size_t len)
         differ |= (unsigned)(x[i] ^ y[i]);
     }
     return differ == 0;
+}
+
+int sf_digest_equal(const uint8_t a[SF_SHA256_SIZE], const uint8_t b[SF_SHA256_SIZE])
+{
+    return memcmp(a, b, SF_SHA256_SIZE) == 0;
+}
+
+void sf_digest_copy(uint8_t to[SF_SHA256_SIZE], const uint8_t from[SF_SHA256_SIZE])
+{
+    memcpy(to, from, SF_SHA256_SIZE);
 }

@@ -35,6 +35,10 @@ struct sf_crypto {
 int sf_sha256(const struct sf_crypto *crypto, const void *data, size_t len,
               uint8_t digest[SF_SHA256_SIZE]) __attribute__((warn_unused_result));
 
+/* Of digests that are no secret. 1 if equal, else 0. */
+int sf_digest_equal(const uint8_t a[SF_SHA256_SIZE], const uint8_t b[SF_SHA256_SIZE]);
+void sf_digest_copy(uint8_t to[SF_SHA256_SIZE], const uint8_t from[SF_SHA256_SIZE]);
+
 /* Compares in time that depends on `len` only. Returns 1 if equal, else 0. */
 int sf_equal_constant_time(const void *a, const void *b, size_t len);
 

@@ -295,7 +295,7 @@ int sf_envelope_verify(struct sf_bytes envelope, const struct sf_verifier *by,
         }
     }
     out->manifest = members.manifest.content;
-    memcpy(out->digest, wrapper.digest, SF_SHA256_SIZE);
+    sf_digest_copy(out->digest, wrapper.digest);
     out->severed_count = (unsigned)(members.count - 2);
     out->signature_count = wrapper.count;
     return SF_OK;

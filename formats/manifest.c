@@ -419,7 +419,7 @@ int sf_manifest_open_by(struct sf_bytes envelope, const struct sf_verifier *by,
         const size_t base = (size_t)(verified.manifest.data - envelope.data);
         return sf_fail(diag, err, base + inner.offset, inner.why);
     }
-    memcpy(out->digest, verified.digest, SF_SHA256_SIZE);
+    sf_digest_copy(out->digest, verified.digest);
     return SF_OK;
 }
 
