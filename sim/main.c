@@ -15,6 +15,7 @@
 #include "base/progress.h"
 #include "ports/host/crypto_psa.h"
 #include "ports/host/port.h"
+#include "ports/host/sbv2_psa.h"
 #include "sim/flash_image.h"
 #include "sim/fleet.h"
 #include "sim/options.h"
@@ -310,6 +311,15 @@ static int run_fleet(struct run *r)
     }
 }
 
+static void fill_secure_boot(const struct options *o, const struct sf_sbv2_verifier *verifier,
+                             struct vesp32_options *out)
+{
+    out->verifier = verifier;
+    out->secure_boot = (struct vesp32_secure_boot){
+        .enabled = 1, .digest_size = SF_SHA256_SIZE, .block_count = SF_SBV2_BLOCK_MAX, .burnt = 1};
+    memcpy(out->secure_boot.digest[0], o->secure_boot_digest, SF_SHA256_SIZE);
+}
+
 static void fill_fleet_options(const struct options *o, const struct sf_crypto *crypto,
                                struct fleet_options *out)
 {
@@ -338,6 +348,7 @@ static void fill_fleet_options(const struct options *o, const struct sf_crypto *
 static int run(const struct options *o)
 {
     struct sf_crypto crypto;
+    struct sf_sbv2_verifier verifier;
     struct fleet_options options = {0};
     struct run r = {.options = o, .tty = progress_has_terminal()};
     int failed = -1;
@@ -347,6 +358,10 @@ static int run(const struct options *o)
         return EXIT_USAGE;
     }
     fill_fleet_options(o, &crypto, &options);
+    if (o->secure_boot) {
+        sbv2_psa_init(&verifier);
+        fill_secure_boot(o, &verifier, &options.device);
+    }
     options.base_fd = make_base(o, options.flash_size, &options.device.firmware.chip_id);
     if (options.base_fd < 0 || settle_seed(o, &options.seed) < 0) {
         return EXIT_USAGE;

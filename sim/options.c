@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <openssl/crypto.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "base/key_hint.h"
 #include "base/nearest.h"
 #include "base/p256.h"
+#include "base/sbv2_openssl.h"
 
 /* The command line of surefoot-sim, as a table: one row an option. */
 
@@ -40,6 +42,8 @@ static const char help_text[] =
     "  --hw-revision TEXT       hardware revision the devices report (default 1)\n"
     "  --chip-rev N             chip revision, major * 100 + minor (default 3: v0.3)\n"
     "  --no-rollback            their bootloader was built without rollback support\n"
+    "  --secure-boot-key FILE   Secure Boot V2 is on, with this key (PEM) in their eFuse: they\n"
+    "                           boot and install what it has signed, and nothing else\n"
     "how long\n"
     "  --until WHEN             converged (default): every device is at rest; forever;\n"
     "                           or a number of seconds\n"
@@ -79,9 +83,13 @@ struct parser {
     const char *release_key; /* arguments as given: files are read once all are known */
     const char *status_key;
     const char *token_file;
+    const char *secure_boot_key;
 };
 
-enum { CACERT_LINES_MAX = 100000 }; /* the system's bundle has 3,500 */
+enum {
+    KEY_FILE_MAX = 16 * 1024,  /* a key is 3 KiB at most */
+    CACERT_LINES_MAX = 100000, /* the system's bundle has 3,500 */
+};
 
 static int fail(struct parser *p, int err, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -129,6 +137,31 @@ static int load_key(struct parser *p, const char *option, const char *text,
     }
     p256_key_release(&key);
     return err;
+}
+
+static int load_secure_boot_key(struct parser *p)
+{
+    char pem[KEY_FILE_MAX];
+    const char *path = p->secure_boot_key;
+    if (!path) {
+        return SF_OK;
+    }
+    FILE *file = fopen(path, "re");
+    if (!file) {
+        return fail(p, SF_ERR_IO, "--secure-boot-key: cannot open '%s': %s", path,
+                    strerrordesc_np(errno));
+    }
+    size_t len = fread(pem, 1, sizeof(pem), file);
+    fclose(file);
+    int err = sbv2_key_digest(pem, len, p->out->secure_boot_digest);
+    OPENSSL_cleanse(pem, sizeof(pem));
+    if (err < 0) {
+        return fail(p, err,
+                    "--secure-boot-key: '%s' is no key in PEM of RSA-3072, P-192, P-256 or P-384",
+                    path);
+    }
+    p->out->secure_boot = 1;
+    return SF_OK;
 }
 
 static int load_token(struct parser *p)
@@ -201,6 +234,7 @@ enum option_place { /* where a value goes */
                     PLACE_RELEASE_KEY,
                     PLACE_STATUS_KEY,
                     PLACE_TOKEN_FILE,
+                    PLACE_SECURE_BOOT_KEY,
                     PLACE_FLASH_SIZE,
                     PLACE_DEVICES,
                     PLACE_CHIP_REV,
@@ -239,6 +273,7 @@ static const struct row rows[] = {
     {"release-key", KIND_TEXT, PLACE_RELEASE_KEY, 0, 0},
     {"status-key", KIND_TEXT, PLACE_STATUS_KEY, 0, 0},
     {"enrol-token-file", KIND_TEXT, PLACE_TOKEN_FILE, 0, 0},
+    {"secure-boot-key", KIND_TEXT, PLACE_SECURE_BOOT_KEY, 0, 0},
     {"flash-size", KIND_NUMBER, PLACE_FLASH_SIZE, 0x10000, 0x8000000},
     {"devices", KIND_NUMBER, PLACE_DEVICES, 1, 65535},
     {"chip-rev", KIND_NUMBER, PLACE_CHIP_REV, 0, 9999},
@@ -276,6 +311,7 @@ static void set_text(struct parser *p, enum option_place place, const char *valu
         {PLACE_RELEASE_KEY, &p->release_key},
         {PLACE_STATUS_KEY, &p->status_key},
         {PLACE_TOKEN_FILE, &p->token_file},
+        {PLACE_SECURE_BOOT_KEY, &p->secure_boot_key},
     };
     for (size_t i = 0; i < sizeof(map) / sizeof(map[0]); i++) {
         if (map[i].place == place) {
@@ -464,6 +500,9 @@ static int check_run(struct parser *p)
     }
     if (!o->has_ramp) {
         o->ramp_ms = o->devices * 5;
+    }
+    if (err == SF_OK) {
+        err = load_secure_boot_key(p);
     }
     if (err == SF_OK) {
         err = check_cacert(p);

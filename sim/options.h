@@ -36,6 +36,8 @@ struct options {
     unsigned max_requests;
     uint16_t chip_revision;
     int no_rollback;
+    int secure_boot; /* is on, with the one key of this digest */
+    uint8_t secure_boot_digest[SF_SHA256_SIZE];
     enum options_until until;
     uint32_t until_s;
     uint32_t timeout_s; /* of UNTIL_CONVERGED */

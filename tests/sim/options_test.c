@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "tests/support/sbv2_sign.h"
+
 /* The generator of P-256: a point of the curve. */
 #define KEY_HEX                                                        \
     "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296" \
@@ -100,6 +102,30 @@ static void the_token_is_the_first_line_of_its_file(void **state)
     unlink(path);
 }
 
+static void a_secure_boot_key_is_known_by_its_digest(void **state)
+{
+    (void)state;
+    struct options o;
+    char error[OPTIONS_ERROR_SIZE];
+    char path[] = "/tmp/sf_options_test_XXXXXX";
+    struct sbv2_signer signer;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(PARSE(&o, error, GOOD_RUN), SF_OK);
+    assert_int_equal(o.secure_boot, 0);
+    assert_int_equal(PARSE(&o, error, GOOD_RUN, "--secure-boot-key", path), SF_ERR_FORMAT);
+    assert_non_null(strstr(error, "is no key in PEM"));
+    sbv2_signer_open(&signer, SF_SBV2_ECDSA_P256);
+    sbv2_signer_save(&signer, path);
+    assert_int_equal(PARSE(&o, error, GOOD_RUN, "--secure-boot-key", path), SF_OK);
+    assert_int_equal(o.secure_boot, 1);
+    assert_memory_equal(o.secure_boot_digest, signer.digest, SF_SHA256_SIZE);
+    sbv2_signer_close(&signer);
+    close(fd);
+    unlink(path);
+    assert_int_equal(PARSE(&o, error, GOOD_RUN, "--secure-boot-key", path), SF_ERR_IO);
+}
+
 static void assert_refused(int err, const char *error, const char *part)
 {
     assert_true(err < 0);
@@ -162,6 +188,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_value_is_taken),
         cmocka_unit_test(a_static_tree_needs_no_status_key),
         cmocka_unit_test(the_token_is_the_first_line_of_its_file),
+        cmocka_unit_test(a_secure_boot_key_is_known_by_its_digest),
         cmocka_unit_test(bad_input_is_refused_in_one_sentence),
         cmocka_unit_test(help_and_no_arguments_ask_for_help),
     };
