@@ -5,10 +5,10 @@
  *    broken off.
  * 2. Never the floor. It has a copy, as of the last commit; where neither can be read nothing is
  *    installed, and it is not written, until it can. */
-
 #include "device/steps.h"
 
 #define KEPT(key, member) [SF_RECORD_##key] = offsetof(struct sf_core, member)
+
 /* Where in struct sf_core; 0 = not there. */
 static const uint16_t kept[SF_RECORD_COUNT] = {
     KEPT(BOOT, boot),   KEPT(TRIAL, trial), KEPT(FAILED, failed),

@@ -8,7 +8,8 @@
 
 #include "tests/device/rig.h"
 
-enum { MINUTE_MS = 60 * 1000, DEADLINE_MS = 30 * MINUTE_MS };
+static const uint64_t minute_ms = 60000;
+static const uint64_t deadline_ms = 1800000; /* of the trial */
 
 static struct {
     uint64_t until_ms; /* the rig's clock */
@@ -65,7 +66,7 @@ static enum sf_action_kind end_of_trial(struct rig *r)
 
 static void outlive(struct rig *r, int status)
 {
-    be_busy(r, 20 * MINUTE_MS, status);
+    be_busy(r, 20 * minute_ms, status);
     assert_int_equal(end_of_trial(r), SF_ACTION_WAIT);
     assert_int_equal(rig_slot_runs(r), 1);
     assert_int_equal(r->server.outcome_count, 1);
@@ -87,7 +88,7 @@ static void busy_to_the_end_is_told_as_it_is_and_counts_only_the_third_time(void
 {
     struct rig *r = *state;
     for (unsigned i = 1; i <= SF_SOFT_ATTEMPTS; i++) {
-        be_busy(r, DEADLINE_MS + MINUTE_MS, 503);
+        be_busy(r, deadline_ms + minute_ms, 503);
         assert_int_equal(end_of_trial(r), SF_ACTION_REBOOT);
         busy.until_ms = 0;
         rig_boot(r, SF_RESET_SOFTWARE);
@@ -110,7 +111,7 @@ static void where_the_image_before_it_is_turned_away_too_it_does_not_count(void 
 {
     struct rig *r = *state;
     for (unsigned i = 0; i < 2 * SF_SOFT_ATTEMPTS; i++) {
-        be_busy(r, DEADLINE_MS + 2 * MINUTE_MS, 503);
+        be_busy(r, deadline_ms + 2 * minute_ms, 503);
         assert_int_equal(end_of_trial(r), SF_ACTION_REBOOT);
         rig_boot(r, SF_RESET_SOFTWARE);
         assert_int_equal(rig_slot_runs(r), 0);
