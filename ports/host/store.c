@@ -11,7 +11,10 @@
  * 2. The header is written last: a sector that counts holds every live record.
  * 3. A set appends one record in one write; what a cut leaves of it fails a crc and is passed over.
  * 4. After a damaged record nothing is appended any more: the next set moves to the other sector,
- *    so a damaged record in the middle is not a torn one but a decayed one, and get says so. */
+ *    so a damaged record in the middle is not a torn one but a decayed one, and get says so.
+ * 5. Where flash is encrypted nobody can see what is erased: there the log ends at the first thing
+ *    that is no record, nothing is appended to a sector that an earlier boot began, and a damaged
+ *    record is a decayed one if the header of another follows. */
 
 enum {
     SECTOR_HEADER_SIZE = 32,
@@ -22,6 +25,7 @@ enum {
     RECORD_SPACE_MAX = (RECORD_MAX + GRAIN - 1) / GRAIN * GRAIN,
     SECTOR_MAGIC = 0x54534653, /* "SFST" */
     SECTOR_VERSION = 1,
+    SECTOR_VERSION_BLIND = 2,
     RECORD_MAGIC = 0xa55a,
     AT_NONE = 0,
     AT_DAMAGED = 1,
@@ -95,8 +99,9 @@ static int is_erased(const uint8_t *data, size_t len)
     return 1;
 }
 
-/* Sequence number of a sector that counts, else 0. */
-static int read_sector_header(const struct sf_host_store *s, int sector, uint32_t *sequence)
+/* Sequence number and version of a sector that counts, else 0. */
+static int read_sector_header(const struct sf_host_store *s, int sector, uint32_t *sequence,
+                              uint32_t *version)
 {
     uint8_t bytes[16];
     *sequence = 0;
@@ -108,26 +113,27 @@ static int read_sector_header(const struct sf_host_store *s, int sector, uint32_
     sf_reader_init(&r, bytes, sizeof(bytes));
     uint32_t magic = sf_read_u32le(&r);
     uint32_t number = sf_read_u32le(&r);
-    uint32_t version = sf_read_u32le(&r);
+    *version = sf_read_u32le(&r);
     uint32_t crc = sf_read_u32le(&r);
-    if (magic == SECTOR_MAGIC && version == SECTOR_VERSION && crc == sf_crc32(0, bytes, 12)) {
+    if (magic == SECTOR_MAGIC && crc == sf_crc32(0, bytes, 12) &&
+        (*version == SECTOR_VERSION || *version == SECTOR_VERSION_BLIND)) {
         *sequence = number;
     }
     return SF_OK;
 }
 
-static int write_sector_header(const struct sf_host_store *s, int sector, uint32_t sequence)
+static int write_sector_header(const struct sf_host_store *s)
 {
     uint8_t bytes[SECTOR_HEADER_SIZE];
     struct sf_writer w;
     sf_writer_init(&w, bytes, sizeof(bytes));
     sf_write_u32le(&w, SECTOR_MAGIC);
-    sf_write_u32le(&w, sequence);
-    sf_write_u32le(&w, SECTOR_VERSION);
+    sf_write_u32le(&w, s->sequence);
+    sf_write_u32le(&w, s->is_blind ? SECTOR_VERSION_BLIND : SECTOR_VERSION);
     sf_write_u32le(&w, sf_crc32(0, bytes, 12));
     sf_write_fill(&w, ERASED, sizeof(bytes) - 16);
     int32_t len = sf_writer_end(&w);
-    return len < 0 ? len : write_at(s, sector, 0, bytes, sizeof(bytes));
+    return len < 0 ? len : write_at(s, s->active, 0, bytes, sizeof(bytes));
 }
 
 /* SF_OK, SF_ERR_CORRUPT if there is neither a record nor erased flash, or a flash error. */
@@ -204,11 +210,24 @@ static int rest_is_erased(const struct sf_host_store *s, uint32_t at, int *erase
     return SF_OK;
 }
 
+/* Whether what is at `at`, if anything, is no record. */
+static int log_ends(const struct sf_host_store *s, uint32_t at, int *ends)
+{
+    struct record record;
+    if (!s->is_blind) {
+        return rest_is_erased(s, at, ends);
+    }
+    const int err = at + GRAIN > SF_SECTOR_SIZE ? SF_ERR_CORRUPT
+                                                : read_record_header(s, s->active, at, &record);
+    *ends = err == SF_ERR_CORRUPT;
+    return *ends ? SF_OK : err;
+}
+
 /* A record whose data is damaged: torn if the log ends behind it, else decayed. */
 static int note_damaged(struct sf_host_store *s, const struct record *record, uint32_t next)
 {
     int last = 0;
-    int err = rest_is_erased(s, next, &last);
+    int err = log_ends(s, next, &last);
     if (err < 0) {
         return err;
     }
@@ -263,6 +282,10 @@ static int scan(struct sf_host_store *s)
     if (more < 0) {
         return more;
     }
+    if (s->is_blind) {
+        s->full = 1;
+        return SF_OK;
+    }
     int erased = 0;
     int err = rest_is_erased(s, s->end, &erased);
     s->full |= !erased;
@@ -314,6 +337,18 @@ static int carry(const struct sf_host_store *s, unsigned key, int to, uint32_t a
     return err < 0 ? err : write_record(s, to, at, record, data);
 }
 
+/* Erases a sector, and looks how that reads. */
+static int begin_sector(struct sf_host_store *s)
+{
+    uint8_t bytes[GRAIN] = {0};
+    int err = s->flash->erase(s->flash->ctx, sector_address(s, s->active), SF_SECTOR_SIZE);
+    if (err == SF_OK) {
+        err = read_at(s, s->active, SF_SECTOR_SIZE - GRAIN, bytes, sizeof(bytes));
+    }
+    s->is_blind = !is_erased(bytes, sizeof(bytes));
+    return err;
+}
+
 /* Moves every live record, with `record` in place of its key's, to the other sector. */
 static int move(struct sf_host_store *s, const struct record *record, const void *data)
 {
@@ -322,7 +357,7 @@ static int move(struct sf_host_store *s, const struct record *record, const void
     moved.sequence = s->sequence + 1;
     moved.end = SECTOR_HEADER_SIZE;
     moved.full = 0;
-    int err = s->flash->erase(s->flash->ctx, sector_address(s, moved.active), SF_SECTOR_SIZE);
+    int err = begin_sector(&moved);
     for (unsigned key = 0; key < SF_HOST_STORE_KEYS && err == SF_OK; key++) {
         struct record kept = {.key = (uint8_t)key};
         if (key == record->key && record->len > 0) {
@@ -335,7 +370,7 @@ static int move(struct sf_host_store *s, const struct record *record, const void
         moved.end += moved.at[key] == AT_NONE ? 0 : space_of(kept.len);
     }
     if (err == SF_OK) {
-        err = write_sector_header(s, moved.active, moved.sequence);
+        err = write_sector_header(&moved);
     }
     if (err == SF_OK) {
         *s = moved;
@@ -372,13 +407,14 @@ static int store_set(void *ctx, enum sf_record key, const void *data, size_t len
 int sf_host_store_open(struct sf_host_store *s, const struct sf_flash *flash, uint32_t offset)
 {
     uint32_t sequence[2] = {0, 0};
+    uint32_t version[2] = {0, 0};
     *s = (struct sf_host_store){.flash = flash, .offset = offset, .active = -1};
     s->ops = (struct sf_store){.ctx = s, .get = store_get, .set = store_set};
     if (GRAIN % flash->write_size != 0) {
         return SF_ERR_RANGE;
     }
     for (int i = 0; i < 2; i++) {
-        int err = read_sector_header(s, i, &sequence[i]);
+        int err = read_sector_header(s, i, &sequence[i], &version[i]);
         if (err < 0) {
             return err;
         }
@@ -388,5 +424,6 @@ int sf_host_store_open(struct sf_host_store *s, const struct sf_flash *flash, ui
     }
     s->active = sequence[1] > sequence[0];
     s->sequence = sequence[s->active];
+    s->is_blind = version[s->active] == SECTOR_VERSION_BLIND;
     return scan(s);
 }

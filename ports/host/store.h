@@ -11,9 +11,10 @@
  *     config.store = &store.ops;
  *
  * Bytes (little-endian). A sector: 0 magic "SFST", 4 sequence number u32, 8 format version u32 = 1,
- * 12 crc32 (zlib) of bytes 0..11, 16 FF up to 32, then records back to back. A record: 0 magic u16
- * 0xa55a, 2 key u8, 3 zero, 4 length u16, 6 zero u16, 8 crc32 of the data, 12 crc32 of bytes 0..11,
- * 16 data, FF up to a multiple of 32. The last record of a key counts; length 0 removes it. */
+ * or 2 where erased flash does not read FF (flash encryption), 12 crc32 (zlib) of bytes 0..11,
+ * 16 FF up to 32, then records back to back. A record: 0 magic u16 0xa55a, 2 key u8, 3 zero,
+ * 4 length u16, 6 zero u16, 8 crc32 of the data, 12 crc32 of bytes 0..11, 16 data, FF up to a
+ * multiple of 32. The last record of a key counts; length 0 removes it. */
 
 enum {
     /* Keys of a newer firmware are carried along, so that a rollback does not lose them. */
@@ -28,6 +29,7 @@ struct sf_host_store {
     uint32_t offset;
     int active;        /* 0 or 1; -1 = neither sector is in use yet */
     int full;          /* the active sector takes no more records: the next set moves on */
+    int is_blind;      /* what is erased does not read FF there: version 2 */
     uint32_t sequence; /* of the active sector */
     uint32_t end;      /* first free byte of the active sector */
     uint16_t

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "ports/host/crypt.h"
 #include "ports/host/flash.h"
 
 enum { AT = SF_SECTOR_SIZE, CHIP_SIZE = 4 * SF_SECTOR_SIZE, SCRIPT_LEN = 120 };
@@ -75,8 +76,11 @@ static int do_step(struct sf_host_store *store, const struct step *step)
 struct cut {
     uint64_t index;
     enum sf_flash_fault fault;
-    int tear; /* bytes of a torn write that reach the cells; -1 = none */
+    int tear;           /* bytes of a torn write that reach the cells; -1 = none */
+    uint32_t encrypted; /* write size of an encrypted flash; 0 = not encrypted */
 };
+
+static const uint8_t flash_key[SF_HOST_CRYPT_KEY_SIZE] = {1, 2, 3};
 
 static enum sf_flash_fault cut_hook(void *ctx, const struct sf_flash_op *op)
 {
@@ -102,10 +106,15 @@ static int run_with_cut(const struct step *script, struct cut cut)
     struct sf_host_flash chip;
     struct sf_host_store store;
     struct model model = {0};
+    struct sf_host_crypt crypt;
+    const struct sf_flash *flash = cut.encrypted > 0 ? &crypt.ops : &chip.ops;
     assert_int_equal(sf_host_flash_open_memory(&chip, CHIP_SIZE, -1), SF_OK);
+    if (cut.encrypted > 0) {
+        sf_host_crypt_init(&crypt, &chip.ops, flash_key, cut.encrypted);
+    }
     chip.hook = cut_hook;
     chip.hook_ctx = &cut;
-    assert_int_equal(sf_host_store_open(&store, &chip.ops, AT), SF_OK);
+    assert_int_equal(sf_host_store_open(&store, flash, AT), SF_OK);
     int went = 0;
     for (unsigned i = 0; i < SCRIPT_LEN; i++) {
         int err = do_step(&store, &script[i]);
@@ -117,7 +126,7 @@ static int run_with_cut(const struct step *script, struct cut cut)
         assert_false(went);
         went = 1;
         sf_host_flash_power_on(&chip);
-        assert_int_equal(sf_host_store_open(&store, &chip.ops, AT), SF_OK);
+        assert_int_equal(sf_host_store_open(&store, flash, AT), SF_OK);
         if (holds(&store, script[i].key, &script[i].value)) {
             model.value[script[i].key] = script[i].value;
         }
@@ -125,7 +134,7 @@ static int run_with_cut(const struct step *script, struct cut cut)
             assert_holds(&store, (enum sf_record)key, &model.value[key]);
         }
     }
-    assert_int_equal(sf_host_store_open(&store, &chip.ops, AT), SF_OK);
+    assert_int_equal(sf_host_store_open(&store, flash, AT), SF_OK);
     for (int key = 0; key < SF_RECORD_COUNT; key++) {
         assert_holds(&store, (enum sf_record)key, &model.value[key]);
     }
@@ -137,7 +146,7 @@ static int run_with_cut(const struct step *script, struct cut cut)
     return went;
 }
 
-static void sweep(enum sf_flash_fault fault, int tear)
+static void sweep(enum sf_flash_fault fault, int tear, uint32_t encrypted)
 {
     static struct step script[SCRIPT_LEN];
     uint32_t seed = 2026;
@@ -146,7 +155,7 @@ static void sweep(enum sf_flash_fault fault, int tear)
         script[i] = make_step(&seed);
     }
     uint64_t index = 0;
-    while (run_with_cut(script, (struct cut){index, fault, tear})) {
+    while (run_with_cut(script, (struct cut){index, fault, tear, encrypted})) {
         index++;
     }
     /* every set is at least one operation, and the script is long enough to move the log often */
@@ -156,13 +165,13 @@ static void sweep(enum sf_flash_fault fault, int tear)
 static void a_cut_before_any_operation_leaves_old_or_new(void **state)
 {
     (void)state;
-    sweep(SF_FLASH_CUT_BEFORE, -1);
+    sweep(SF_FLASH_CUT_BEFORE, -1, 0);
 }
 
 static void a_cut_after_any_operation_leaves_old_or_new(void **state)
 {
     (void)state;
-    sweep(SF_FLASH_CUT_AFTER, -1);
+    sweep(SF_FLASH_CUT_AFTER, -1, 0);
 }
 
 static void an_operation_torn_at_any_of_these_places_leaves_old_or_new(void **state)
@@ -170,7 +179,21 @@ static void an_operation_torn_at_any_of_these_places_leaves_old_or_new(void **st
     (void)state;
     static const int place[] = {1, 4, 12, 15, 16, 17, 40, 100};
     for (unsigned i = 0; i < sizeof(place) / sizeof(place[0]); i++) {
-        sweep(SF_FLASH_CUT_BEFORE, place[i]);
+        sweep(SF_FLASH_CUT_BEFORE, place[i], 0);
+    }
+}
+
+/* There an erased sector does not read FF, and a torn block reads as anything at all. */
+static void on_encrypted_flash_a_cut_leaves_old_or_new(void **state)
+{
+    (void)state;
+    static const int place[] = {1, 15, 16, 33, 100};
+    for (uint32_t size = 16; size <= 32; size *= 2) {
+        sweep(SF_FLASH_CUT_BEFORE, -1, size);
+        sweep(SF_FLASH_CUT_AFTER, -1, size);
+        for (unsigned i = 0; i < sizeof(place) / sizeof(place[0]); i++) {
+            sweep(SF_FLASH_CUT_BEFORE, place[i], size);
+        }
     }
 }
 
@@ -269,6 +292,23 @@ static void a_key_of_a_newer_firmware_survives_the_moves(void **state)
     assert_int_equal(store->ops.get(store, newer, out, 8), 6);
     assert_memory_equal(out, "future", 6);
     assert_true(sf_host_flash_wear(chip, AT, SF_HOST_STORE_SIZE) <= 4);
+}
+
+static void on_encrypted_flash_a_damaged_record_in_the_middle_is_reported(void **state)
+{
+    struct sf_host_flash *chip = *state;
+    struct sf_host_crypt crypt;
+    struct sf_host_store store;
+    uint8_t out[8];
+    sf_host_crypt_init(&crypt, &chip->ops, flash_key, 16);
+    assert_int_equal(sf_host_store_open(&store, &crypt.ops, AT), SF_OK);
+    assert_int_equal(store.ops.set(&store, SF_RECORD_FLOOR, "old!", 4), SF_OK);
+    assert_int_equal(store.ops.set(&store, SF_RECORD_FLOOR, "new!", 4), SF_OK);
+    assert_int_equal(store.ops.set(&store, SF_RECORD_CRED, "cred", 4), SF_OK);
+    chip->cells[AT + 32 + 32 + 16] ^= 1;
+    assert_int_equal(sf_host_store_open(&store, &crypt.ops, AT), SF_OK);
+    assert_int_equal(store.ops.get(&store, SF_RECORD_FLOOR, out, 8), SF_ERR_CORRUPT);
+    assert_int_equal(store.ops.get(&store, SF_RECORD_CRED, out, 8), 4);
 }
 
 static void wrong_sizes_and_keys_are_refused(void **state)
@@ -398,6 +438,8 @@ int main(void)
         cmocka_unit_test(a_cut_before_any_operation_leaves_old_or_new),
         cmocka_unit_test(a_cut_after_any_operation_leaves_old_or_new),
         cmocka_unit_test(an_operation_torn_at_any_of_these_places_leaves_old_or_new),
+        cmocka_unit_test(on_encrypted_flash_a_cut_leaves_old_or_new),
+        STORE_TEST(on_encrypted_flash_a_damaged_record_in_the_middle_is_reported),
         STORE_TEST(a_new_store_is_empty_and_writes_nothing_by_itself),
         STORE_TEST(a_damaged_record_in_the_middle_is_reported_not_hidden),
         STORE_TEST(a_damaged_record_stays_damaged_until_it_is_set_again),
