@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/progress.h"
+#include "ports/host/crypt.h"
 #include "ports/host/crypto_psa.h"
 #include "ports/host/port.h"
 #include "ports/host/sbv2_psa.h"
@@ -35,6 +36,10 @@ enum {
     FDS_BESIDES = 64,
     PATH_SIZE = 512,
 };
+
+/* A real chip makes one of its own, which nobody can read. With one for all they share the pages of
+ * the flash they start with. */
+static const uint8_t flash_key[SF_HOST_CRYPT_KEY_SIZE] = "surefoot-sim: no secret at all";
 
 static volatile sig_atomic_t stop_signal;
 
@@ -145,6 +150,14 @@ out:
     return status;
 }
 
+static int encrypt_flash(uint8_t *flash, uint32_t size)
+{
+    static const struct sf_flash none = {0};
+    struct sf_host_crypt crypt;
+    sf_host_crypt_init(&crypt, &none, flash_key, SF_HOST_CRYPT_BLOCK);
+    return sf_host_crypt_first_boot(&crypt, flash, size);
+}
+
 /* A file in memory with the first flash content, for private mappings. Its chip in `chip_id`. */
 static int make_base(const struct options *o, uint32_t size, uint16_t *chip_id)
 {
@@ -159,6 +172,13 @@ static int make_base(const struct options *o, uint32_t size, uint16_t *chip_id)
             ok = 0;
         }
         *chip_id = (uint16_t)chip;
+    }
+    if (ok && o->flash_encryption) {
+        const int err = encrypt_flash(flash, size);
+        ok = err == SF_OK;
+        if (!ok) {
+            say("cannot encrypt", o->flash ? o->flash : o->firmware, sf_err_str(err));
+        }
     }
     if (ok && write_all(fd, flash, size) < 0) {
         say("cannot hold", "flash in memory", strerrordesc_np(errno));
@@ -331,6 +351,7 @@ static void fill_fleet_options(const struct options *o, const struct sf_crypto *
     out->max_requests = request_limit(o->max_requests);
     out->device.crypto = crypto;
     out->device.rollback = !o->no_rollback;
+    out->device.flash_key = o->flash_encryption ? flash_key : NULL;
     struct sf_config *firmware = &out->device.firmware;
     firmware->hw_revision = o->hw_revision;
     firmware->chip_revision = o->chip_revision;

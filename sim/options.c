@@ -44,6 +44,8 @@ static const char help_text[] =
     "  --no-rollback            their bootloader was built without rollback support\n"
     "  --secure-boot-key FILE   Secure Boot V2 is on, with this key (PEM) in their eFuse: they\n"
     "                           boot and install what it has signed, and nothing else\n"
+    "  --flash-encryption       tables, slots and otadata lie encrypted in flash (XTS-AES, the\n"
+    "                           same key in all devices); a flash in DIR stays as it was made\n"
     "how long\n"
     "  --until WHEN             converged (default): every device is at rest; forever;\n"
     "                           or a number of seconds\n"
@@ -247,6 +249,7 @@ enum option_place { /* where a value goes */
                     PLACE_SEED,
                     PLACE_ROWS,
                     PLACE_NO_ROLLBACK,
+                    PLACE_FLASH_ENCRYPTION,
                     PLACE_JSON,
                     PLACE_PROGRESS,
 };
@@ -287,6 +290,7 @@ static const struct row rows[] = {
     {"rows", KIND_NUMBER, PLACE_ROWS, 0, 65535},
     {"until", KIND_UNTIL, PLACE_NONE, 0, 0},
     {"no-rollback", KIND_FLAG, PLACE_NO_ROLLBACK, 0, 0},
+    {"flash-encryption", KIND_FLAG, PLACE_FLASH_ENCRYPTION, 0, 0},
     {"json", KIND_FLAG, PLACE_JSON, 0, 0},
     {"progress", KIND_FLAG, PLACE_PROGRESS, 0, 0},
 };
@@ -383,6 +387,7 @@ static int set_option(struct parser *p, const struct row *row, const char *value
         return set_until(p, value);
     case KIND_FLAG:
         o->no_rollback |= row->place == PLACE_NO_ROLLBACK;
+        o->flash_encryption |= row->place == PLACE_FLASH_ENCRYPTION;
         o->json |= row->place == PLACE_JSON;
         o->progress |= row->place == PLACE_PROGRESS;
         return SF_OK;

@@ -38,6 +38,7 @@ struct options {
     int no_rollback;
     int secure_boot; /* is on, with the one key of this digest */
     uint8_t secure_boot_digest[SF_SHA256_SIZE];
+    int flash_encryption;
     enum options_until until;
     uint32_t until_s;
     uint32_t timeout_s; /* of UNTIL_CONVERGED */

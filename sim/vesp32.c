@@ -65,8 +65,8 @@ static int platform_slot_bootable(void *ctx, int slot)
     if (!map || map->size == 0) {
         return SF_ERR_NO_SLOT;
     }
-    struct sf_verdict_input in = {.ctx = v->flash->ops.ctx,
-                                  .read = v->flash->ops.read,
+    struct sf_verdict_input in = {.ctx = v->medium->ctx,
+                                  .read = v->medium->read,
                                   .crypto = v->options.crypto,
                                   .address = map->offset,
                                   .size = map->size,
@@ -110,7 +110,7 @@ static void reset(struct vesp32 *v, enum sf_reset_reason reason)
 static int write_otadata(const struct vesp32 *v, uint32_t otadata_offset,
                          const struct sf_boot_write *write)
 {
-    const struct sf_flash *flash = &v->flash->ops;
+    const struct sf_flash *flash = v->medium;
     uint32_t address = otadata_offset + write->sector * SF_OTADATA_SECTOR_SIZE;
     int err = flash->erase(flash->ctx, address, SF_OTADATA_SECTOR_SIZE);
     if (err < 0) {
@@ -135,8 +135,8 @@ static int run_bootloader(struct vesp32 *v, struct sf_boot_decision *decision)
 {
     struct sf_sbv2_keys keys;
     const struct sf_sbv2_trust trust = efuse_trust(v, &keys);
-    struct sf_bootloader bootloader = {.ctx = v->flash->ops.ctx,
-                                       .read = v->flash->ops.read,
+    struct sf_bootloader bootloader = {.ctx = v->medium->ctx,
+                                       .read = v->medium->read,
                                        .crypto = v->options.crypto,
                                        .flash_size = v->flash->size_bytes,
                                        .table_offset = SF_PARTITION_TABLE_OFFSET,
@@ -186,7 +186,7 @@ static int configure_image(struct vesp32 *v, uint32_t slot_offset)
 {
     uint8_t bytes[SF_IMAGE_HEAD_SIZE];
     struct sf_image_head head;
-    const struct sf_flash *flash = &v->flash->ops;
+    const struct sf_flash *flash = v->medium;
     int err = flash->read(flash->ctx, slot_offset, bytes, sizeof(bytes));
     if (err < 0) {
         return err;
@@ -218,7 +218,7 @@ static int open_records(struct vesp32 *v)
     if (!records || records->size < SF_HOST_STORE_SIZE) {
         return SF_ERR_NOTFOUND;
     }
-    return sf_host_store_open(&v->store, &v->flash->ops, records->offset);
+    return sf_host_store_open(&v->store, v->medium, records->offset);
 }
 
 static int configure(struct vesp32 *v, int running_slot)
@@ -229,7 +229,7 @@ static int configure(struct vesp32 *v, int running_slot)
         return SF_ERR_NOT_BOOTABLE;
     }
     v->config = v->options.firmware;
-    v->config.flash = &v->flash->ops;
+    v->config.flash = v->medium;
     v->config.store = &v->store.ops;
     v->config.crypto = v->options.crypto;
     v->config.platform = &v->platform;
@@ -240,11 +240,15 @@ static int configure(struct vesp32 *v, int running_slot)
         v->config.secure_boot = &v->secure_boot;
         v->config.abilities |= v->efuse_secure_boot.enabled ? SF_ABILITY_SECURE_BOOT : 0U;
     }
+    v->config.abilities |= v->options.flash_key ? SF_ABILITY_FLASH_ENCRYPTION : 0U;
     v->self_test.deadline_ms = SELF_TEST_DEADLINE_MS;
     configure_slots(v, running_slot);
     int err = configure_image(v, running->offset);
     if (v->behaviour.kind == SF_BEHAVIOUR_SELF_TEST_HANGS) {
         v->self_test.deadline_ms = v->behaviour.parameter * 1000;
+    }
+    if (err == SF_OK && v->options.flash_key) { /* the application goes by the table */
+        err = sf_host_crypt_use_table(&v->crypt, &v->options.work->table);
     }
     return err < 0 ? err : open_records(v);
 }
@@ -304,10 +308,12 @@ static void decay(const struct vesp32 *v)
         return;
     }
     const unsigned slot = sf_otadata_slot(&entry[active], v->config.slot_count);
-    uint8_t *image = v->flash->cells + v->config.slot[slot].offset;
-    if (sf_behaviour_find(image, SF_IMAGE_HEAD_SIZE, &behaviour, NULL) == SF_OK &&
+    const uint32_t offset = v->config.slot[slot].offset;
+    uint8_t head[SF_IMAGE_HEAD_SIZE];
+    vesp32_peek(v, offset, head, sizeof(head));
+    if (sf_behaviour_find(head, sizeof(head), &behaviour, NULL) == SF_OK &&
         behaviour.kind == SF_BEHAVIOUR_DECAYS) {
-        image[SF_IMAGE_HEAD_SIZE] ^= 1;
+        v->flash->cells[offset + SF_IMAGE_HEAD_SIZE] ^= 1;
     }
 }
 
@@ -316,7 +322,10 @@ static void boot(struct vesp32 *v)
     struct sf_boot_decision decision;
     v->boots++;
     decay(v);
-    int err = run_bootloader(v, &decision);
+    int err = sf_host_crypt_use_table(&v->crypt, NULL); /* the bootloader reads all decrypted */
+    if (err == SF_OK) {
+        err = run_bootloader(v, &decision);
+    }
     if (err == SF_OK) {
         err = configure(v, decision.slot);
     }
@@ -475,6 +484,13 @@ void vesp32_init(struct vesp32 *v, struct sf_host_flash *flash,
     if (options->verifier) {
         v->secure_boot.verifier = *options->verifier;
     }
+    v->medium = &flash->ops;
+    if (options->flash_key) {
+        sf_host_crypt_init(&v->crypt, &flash->ops, options->flash_key,
+                           options->flash_write_size > 0 ? options->flash_write_size
+                                                         : (uint32_t)SF_HOST_CRYPT_BLOCK);
+        v->medium = &v->crypt.ops;
+    }
     v->self_test = (struct sf_self_test){
         .name = "sensors", .poll = poll_sensors, .ctx = v, .deadline_ms = SELF_TEST_DEADLINE_MS};
 }
@@ -532,16 +548,32 @@ int vesp32_at_rest(const struct vesp32 *v)
            view.checkins_answered > 0;
 }
 
+void vesp32_peek(const struct vesp32 *v, uint32_t address, uint8_t *out, size_t len)
+{
+    const struct sf_host_flash *flash = v->flash;
+    memset(out, 0xff, len);
+    if (address > flash->size_bytes || len > flash->size_bytes - address) {
+        return;
+    }
+    memcpy(out, flash->cells + address, len);
+    if (v->options.flash_key) {
+        sf_host_crypt_decrypt(&v->crypt, address, out, len);
+    }
+}
+
+int vesp32_encrypt_flash(struct vesp32 *v)
+{
+    return sf_host_crypt_first_boot(&v->crypt, v->flash->cells, v->flash->size_bytes);
+}
+
 void vesp32_otadata(const struct vesp32 *v, struct sf_otadata_entry out[2])
 {
-    uint8_t erased[SF_OTADATA_ENTRY_SIZE];
-    memset(erased, 0xff, sizeof(erased));
-    uint32_t offset = v->config.otadata_offset;
-    int is_there = offset > 0 && v->flash->size_bytes >= SF_OTADATA_SIZE &&
-                   offset <= v->flash->size_bytes - SF_OTADATA_SIZE;
+    const uint32_t offset = v->config.otadata_offset;
     for (unsigned i = 0; i < 2; i++) {
-        const uint8_t *bytes =
-            is_there ? v->flash->cells + offset + (size_t)i * SF_OTADATA_SECTOR_SIZE : erased;
+        uint8_t bytes[SF_OTADATA_ENTRY_SIZE];
+        const uint32_t beyond = v->flash->size_bytes;
+        vesp32_peek(v, offset > 0 ? offset + i * SF_OTADATA_SECTOR_SIZE : beyond, bytes,
+                    sizeof(bytes));
         sf_otadata_decode(bytes, &out[i]);
     }
 }

@@ -3,6 +3,7 @@
 
 #include "formats/behaviour.h"
 #include "formats/bootloader.h"
+#include "ports/host/crypt.h"
 #include "ports/host/flash.h"
 #include "ports/host/store.h"
 #include "surefoot/surefoot.h"
@@ -52,8 +53,10 @@ struct vesp32_options {
     struct sf_bootloader_work *work; /* scratch memory; one does for all devices of a thread */
     uint8_t rollback;                /* bootloader's build options */
     uint8_t anti_rollback;
-    uint32_t efuse_secure_version;         /* at first */
-    uint32_t watchdog_ms;                  /* that resets a hanging application; 0 = 5000 */
+    uint32_t efuse_secure_version; /* at first */
+    const uint8_t *flash_key;  /* of flash encryption, SF_HOST_CRYPT_KEY_SIZE bytes; NULL = off */
+    uint32_t flash_write_size; /* with it: 16 (0, too) or 32 */
+    uint32_t watchdog_ms;      /* that resets a hanging application; 0 = 5000 */
     struct vesp32_secure_boot secure_boot; /* at first; all zero = off */
     /* What computes signatures, in bootloader and firmware; NULL = the firmware judges none, and
      * secure_boot has to be off. */
@@ -67,6 +70,8 @@ struct vesp32_options {
 struct vesp32 {
     struct vesp32_options options;
     struct sf_host_flash *flash;
+    const struct sf_flash *medium; /* flash as its programs see it: decrypted */
+    struct sf_host_crypt crypt;
     struct sf_host_store store;
     struct sf_config config;
     struct sf_platform platform;
@@ -129,6 +134,14 @@ void vesp32_response_end(struct vesp32 *v, int err, uint64_t now_ms);
  * no update is under way or due, every outcome is reported (where there is a server to tell), and
  * the server or the static host has answered in this boot. */
 int vesp32_at_rest(const struct vesp32 *v);
+
+/* What lies in flash, as its programs would read it, powered or not. `address` is a multiple of 16;
+ * what is beyond the chip reads FF. */
+void vesp32_peek(const struct vesp32 *v, uint32_t address, uint8_t *out, size_t len);
+
+/* With flash encryption: what the bootloader does at its very first boot, and nothing may
+ * interrupt. To be called once, on a flash in plaintext. */
+int vesp32_encrypt_flash(struct vesp32 *v) __attribute__((warn_unused_result));
 
 /* The otadata entries as they are now; both empty if there is no such partition. */
 void vesp32_otadata(const struct vesp32 *v, struct sf_otadata_entry out[2]);

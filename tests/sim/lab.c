@@ -183,6 +183,7 @@ static void answer_artifact(struct lab_server *server, const struct sf_request *
         return;
     }
     server->downloads++;
+    server->ranges += request->range_offset > 0;
     assert_true(request->range_offset < r->image_len);
     snprintf(out->etag, sizeof(out->etag), "\"%s\"", r->manifest.uri + strlen("/artifacts/"));
     out->head.etag = out->etag;

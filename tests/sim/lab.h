@@ -9,7 +9,7 @@
 /* An update server of a few lines and virtual time, for tests of one virtual device: it answers in
  * the same process, with real signatures. */
 
-enum { LAB_IMAGE_MAX = 65536 };
+enum { LAB_IMAGE_MAX = 81920 };
 
 struct lab_release {
     uint8_t image[LAB_IMAGE_MAX];
@@ -41,6 +41,7 @@ struct lab_server {
     unsigned checkins;
     unsigned enrolments;
     unsigned downloads;
+    unsigned ranges;           /* of these, how many asked for a range */
     struct sf_checkin last;    /* views are gone */
     struct sf_outcome outcome; /* the last one reported; counter 0 = none */
     unsigned outcomes;         /* different ones */

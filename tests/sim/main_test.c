@@ -165,6 +165,15 @@ static void make_flash_writes_what_the_bootloader_boots(void **state)
     free(flash.bytes);
 }
 
+static void write_token(const struct workshop *w, char path[PATH_SIZE + 32])
+{
+    snprintf(path, PATH_SIZE + 32, "%s/token", w->dir);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs("sfe_1\n", file) >= 0);
+    fclose(file);
+}
+
 static void an_unreachable_server_is_exit_status_3_and_state_is_kept(void **state)
 {
     struct workshop *w = *state;
@@ -174,11 +183,7 @@ static void an_unreachable_server_is_exit_status_3_and_state_is_kept(void **stat
     struct stat st;
     snprintf(dir, sizeof(dir), "%s/state", w->dir);
     snprintf(first, sizeof(first), "%s/0200002a0000.bin", dir);
-    snprintf(token, sizeof(token), "%s/token", w->dir);
-    FILE *file = fopen(token, "we");
-    assert_non_null(file);
-    assert_true(fputs("sfe_1\n", file) >= 0);
-    fclose(file);
+    write_token(w, token);
     assert_int_equal(RUN(w, "run", "--server", "https://127.0.0.1:1", "--firmware", w->app,
                          "--release-key", KEY_HEX, "--status-key", KEY_HEX, "--enrol-token-file",
                          token, "--until", "1", "--speed", "10", "--devices", "3", "--seed", "42",
@@ -196,6 +201,30 @@ static void an_unreachable_server_is_exit_status_3_and_state_is_kept(void **stat
     assert_said(w, "\"at_rest\":false");
 }
 
+static void with_flash_encryption_the_flash_is_ciphertext_and_boots(void **state)
+{
+    struct workshop *w = *state;
+    char dir[PATH_SIZE + 32];
+    char path[PATH_SIZE + 64];
+    char token[PATH_SIZE + 32];
+    uint8_t magic[2] = {0};
+    snprintf(dir, sizeof(dir), "%s/state", w->dir);
+    snprintf(path, sizeof(path), "%s/0200002a0000.bin", dir);
+    write_token(w, token);
+    assert_int_equal(RUN(w, "run", "--server", "https://127.0.0.1:1", "--firmware", w->app,
+                         "--release-key", KEY_HEX, "--status-key", KEY_HEX, "--flash-encryption",
+                         "--enrol-token-file", token, "--until", "1", "--speed", "10", "--seed",
+                         "42", "--state", dir, "--json"),
+                     3);
+    assert_said(w, "\"version\":\"1.0.0\"");
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 0x8000, SEEK_SET), 0);
+    assert_int_equal(fread(magic, 1, sizeof(magic), file), sizeof(magic));
+    fclose(file);
+    assert_true(magic[0] != 0xaa || magic[1] != 0x50);
+}
+
 #define WORK_TEST(f) cmocka_unit_test_setup_teardown(f, make_workshop, release_workshop)
 
 int main(void)
@@ -204,6 +233,7 @@ int main(void)
         WORK_TEST(help_and_version_succeed),
         WORK_TEST(wrong_usage_and_bad_files_are_exit_status_2),
         WORK_TEST(make_flash_writes_what_the_bootloader_boots),
+        WORK_TEST(with_flash_encryption_the_flash_is_ciphertext_and_boots),
         WORK_TEST(an_unreachable_server_is_exit_status_3_and_state_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
