@@ -82,7 +82,7 @@ struct sf_response_head {
 /* The caller's memory for one engine; the contents are private (device/engine_private.h asserts
  * that they fit). With the sector buffer at most 6 KiB. */
 struct sf_engine {
-    uint64_t opaque[200];
+    uint64_t opaque[206];
 };
 
 /* `config` is kept by reference. `now_ms` is monotonic, from any start. */
@@ -129,6 +129,7 @@ struct sf_engine_view {
     int last_error;
     int64_t signed_time;        /* Unix seconds of the last status, 0 = none yet */
     uint64_t status_counter;    /* of the last status accepted */
+    uint32_t root_version;      /* of the trust root; 0 = none, or not loaded yet in this boot */
     uint32_t checkins_answered; /* in this boot; offline: manifests that verified */
     int trial_open;
     /* the last status names an image that neither runs nor is refused: the engine is at it, or will

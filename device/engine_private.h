@@ -6,6 +6,7 @@
 #include "device/engine.h"
 #include "device/records.h"
 #include "formats/manifest.h"
+#include "formats/root.h"
 #include "surefoot/surefoot.h"
 
 /* The engine's memory, its states and events; device/steps.h has the functions. */
@@ -69,6 +70,7 @@ struct sf_exchange {
     const char *authorization;
     const char *if_none_match;
     const uint8_t *body;
+    uint32_t root_to; /* the request is for a trust root, on the way to this one; 0 = it is not */
     uint16_t body_len;
     uint16_t received; /* bytes of a check-in's answer */
     int16_t got_head;
@@ -92,7 +94,8 @@ struct sf_deployment {
     uint8_t tail;    /* enum sf_tail */
     uint32_t image_size;
     uint32_t max_secure_version;
-    uint32_t fingerprint; /* of the image as hashed */
+    uint32_t fingerprint;  /* of the image as hashed */
+    uint32_t root_version; /* that its manifest verified under */
     uint64_t counter;
     uint64_t give_up_ms; /* total timer */
     struct sf_target target;
@@ -123,6 +126,21 @@ struct sf_source {
      * the server's status would. */
     int (*open)(struct sf_core *c);
     uint16_t body_max;
+};
+
+/* What exchange.c and judge.c do not know of trust roots. A firmware that names none does not link
+ * it. */
+struct sf_trust {
+    /* Before each check-in: 1 if another root is to be fetched first; that request has begun. */
+    int (*ask)(struct sf_core *c);
+    int (*head)(struct sf_core *c, const struct sf_response_head *head);
+    /* The root in the sector buffer: verified and stored, or an error. */
+    int (*open_root)(struct sf_core *c);
+    /* Verifies and decodes `answer.parts.status`. On some errors `walk_to` says that the answer may
+     * be right, once there is another root. */
+    int (*open_status)(struct sf_core *c);
+    /* Verifies and decodes the envelope, which lies in the answer's body. */
+    int (*open_manifest)(struct sf_core *c, struct sf_bytes envelope);
 };
 
 /* What a device asks of an image besides what its manifest says. A firmware that names none does
@@ -184,6 +202,13 @@ struct sf_core {
     uint64_t ask_at_ms;     /* next check-in of a download or trial */
     uint64_t poll_at_ms;    /* next poll of the self-tests */
 
+    /* the trust root, as last loaded; zeros where there is none */
+    int64_t root_issued_at;
+    int64_t root_expires;
+    uint32_t root_version;
+    uint32_t walk_to;   /* the next question is for the root after ours; 0 = it is a check-in */
+    uint8_t walk_steps; /* roots stored since the last check-in that was answered */
+
     /* download */
     uint32_t offset; /* bytes received, the sector buffer's included */
     uint32_t window_bytes;
@@ -224,13 +249,22 @@ union sf_scratch {
         struct sf_checkin_answer parts;
         struct sf_status status;
         struct sf_manifest manifest;
+        uint8_t root[SF_ROOT_RECORD_MAX]; /* the trusted one; while one is asked for, its path */
     } answer;
+    struct { /* a trust root is judged; the trusted one's bytes are in answer.root */
+        uint8_t body[SF_ROOT_MAX];
+        struct sf_root trusted;
+        struct sf_root next;
+    } walk;
     struct {
         uint8_t bytes[SF_IMAGE_HEAD_SIZE];
         struct sf_image_head head;
     } judge;
 } __attribute__((may_alias));
 _Static_assert(sizeof(union sf_scratch) == SF_SECTOR_SIZE, "everything fits in one sector");
+_Static_assert(offsetof(union sf_scratch, walk.next) + sizeof(struct sf_root) <=
+                   offsetof(union sf_scratch, answer.root),
+               "both decoded roots lie before the trusted one's bytes");
 
 static inline union sf_scratch *sf_scratch(const struct sf_core *c)
 {

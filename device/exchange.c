@@ -221,6 +221,7 @@ static void fill_checkin(struct sf_core *c, struct sf_checkin *k)
     memcpy(k->class_uuid, config->class_uuid, SF_UUID_SIZE);
     k->seq = c->floor.seq;
     k->epoch = c->floor.epoch;
+    k->root_version = c->root_version;
     if (config->platform->efuse_secure_version != NULL) {
         k->efuse_secure_version = config->platform->efuse_secure_version(config->platform->ctx);
     }
@@ -268,6 +269,9 @@ static int build_checkin(struct sf_core *c)
 
 int sf_exchange_ask(struct sf_core *c)
 {
+    if (c->config->root != NULL && c->config->root->walk->ask(c)) {
+        return SF_OK;
+    }
     return c->config->source == NULL ? build_checkin(c) : c->config->source->ask(c);
 }
 
@@ -303,6 +307,9 @@ int sf_exchange_http_error(const struct sf_response_head *head)
 int sf_exchange_head(struct sf_core *c, const struct sf_response_head *head)
 {
     const int is_enrol = c->state == SF_STATE_ENROL;
+    if (c->exchange.root_to != 0) {
+        return c->config->root->walk->head(c, head);
+    }
     if (c->config->source != NULL) {
         return c->config->source->head(c, head);
     }

@@ -92,20 +92,34 @@ static void note_good(struct sf_core *c)
     }
 }
 
+/* By the bare key. */
+static int verify_status(struct sf_core *c)
+{
+    union sf_scratch *s = sf_scratch(c);
+    const struct sf_status *status = &s->answer.status;
+    struct sf_public_key key;
+
+    int err = sf_public_key_init(&key, c->config->crypto, c->config->status_key);
+    if (err == SF_OK) {
+        err = sf_status_open(s->answer.parts.status, &key, c->config->crypto, &s->answer.status,
+                             NULL);
+    }
+    if (err == SF_OK &&
+        (status->root_version != 0 || (status->has_target && status->target.epoch != 0))) {
+        err = SF_ERR_UNSUPPORTED; /* there is no trust root here */
+    }
+    return err;
+}
+
 /* Decodes and verifies the answer to a check-in. */
 static int open_status(struct sf_core *c)
 {
     union sf_scratch *s = sf_scratch(c);
-    struct sf_public_key key;
     const struct sf_bytes in = {s->answer.body, c->exchange.received};
 
     int err = sf_checkin_answer_decode(in, &s->answer.parts, NULL);
     if (err == SF_OK) {
-        err = sf_public_key_init(&key, c->config->crypto, c->config->status_key);
-    }
-    if (err == SF_OK) {
-        err = sf_status_open(s->answer.parts.status, &key, c->config->crypto, &s->answer.status,
-                             NULL);
+        err = c->config->root == NULL ? verify_status(c) : c->config->root->walk->open_status(c);
     }
     if (err == SF_OK) {
         err = sf_trust_status(c, &s->answer.status);
@@ -132,10 +146,22 @@ static int accept(struct sf_core *c)
     c->answered++;
     c->answered_ms = c->now_ms;
     c->contact_fails = 0;
+    c->walk_steps = 0;
     c->interval_s =
         status->next_checkin_s == 0 ? 0 : sf_pace_interval_bound_s(status->next_checkin_s);
     c->signed_time = status->time > c->signed_time ? status->time : c->signed_time;
     return SF_OK;
+}
+
+/* OK; FAILED; or ASK: a trust root that brings another, or the check-in, within reach. */
+static enum sf_event take_answer(struct sf_core *c)
+{
+    const int is_root = c->exchange.root_to != 0;
+    const int err = is_root ? c->config->root->walk->open_root(c) : accept(c);
+    if (c->walk_to != 0 || (is_root && err == SF_OK)) {
+        return SF_EVENT_ASK;
+    }
+    return sf_core_note(c, err) == SF_OK ? SF_EVENT_OK : SF_EVENT_FAILED;
 }
 
 int sf_judge_missed(struct sf_core *c)
@@ -156,6 +182,7 @@ static void begin_deployment(struct sf_core *c, const struct sf_status *status)
         .kind = status->action == SF_STATUS_ROLL_BACK ? SF_TRIAL_ROLL_BACK : SF_TRIAL_INSTALL,
         .slot = SF_NO_WIRE_SLOT,
         .counter = status->counter,
+        .root_version = c->root_version,
         .max_secure_version = status->max_secure_version,
         .target = status->target,
     };
@@ -168,15 +195,11 @@ static int open_manifest(struct sf_core *c)
     union sf_scratch *s = sf_scratch(c);
     const struct sf_bytes envelope = s->answer.parts.manifest;
     const struct sf_manifest *m = &s->answer.manifest;
-    struct sf_public_key key;
 
     if (envelope.len == 0 || envelope.len != c->deploy.target.manifest_size) {
         return SF_ERR_NOT_NAMED;
     }
-    int err = sf_public_key_init(&key, c->config->crypto, c->config->release_key);
-    if (err == SF_OK) {
-        err = sf_manifest_open(envelope, &key, c->config->crypto, &s->answer.manifest, NULL);
-    }
+    int err = sf_trust_envelope(c, envelope);
     if (err == SF_OK) {
         err = sf_trust_manifest(c, &c->deploy.target, m);
     }
@@ -216,8 +239,9 @@ static enum sf_event begin_roll_back(struct sf_core *c, const struct sf_status *
 
 enum sf_event sf_judge_checkin(struct sf_core *c)
 {
-    if (sf_core_note(c, accept(c)) != SF_OK) {
-        return SF_EVENT_FAILED;
+    const enum sf_event event = take_answer(c);
+    if (event != SF_EVENT_OK) {
+        return event;
     }
     const struct sf_status *status = &sf_scratch(c)->answer.status;
     const int moves = status->action == SF_STATUS_INSTALL || status->action == SF_STATUS_ROLL_BACK;
@@ -247,8 +271,9 @@ enum sf_event sf_judge_checkin(struct sf_core *c)
 enum sf_event sf_judge_same(struct sf_core *c)
 {
     c->ask_at_ms = 0;
-    if (sf_core_note(c, accept(c)) != SF_OK) {
-        return SF_EVENT_FAILED;
+    const enum sf_event event = take_answer(c);
+    if (event != SF_EVENT_OK) {
+        return event;
     }
     const struct sf_status *status = &sf_scratch(c)->answer.status;
     const int rolls_back = c->deploy.kind == SF_TRIAL_ROLL_BACK;
@@ -259,7 +284,9 @@ enum sf_event sf_judge_same(struct sf_core *c)
     const int same_manifest =
         rolls_back || sf_digest_equal(t->manifest_digest, c->deploy.target.manifest_digest);
 
-    if (status->action != action || !same_image || !same_manifest) {
+    if (status->action != action || !same_image || !same_manifest ||
+        c->deploy.root_version !=
+            c->root_version) { /* what the other root allowed is judged anew */
         const int other =
             status->action == SF_STATUS_INSTALL || status->action == SF_STATUS_ROLL_BACK;
         (void)sf_core_note(c, other ? SF_ERR_SUPERSEDED : SF_ERR_CANCELLED);
@@ -277,5 +304,5 @@ enum sf_event sf_judge_same(struct sf_core *c)
 enum sf_event sf_judge_trial(struct sf_core *c)
 {
     /* Whatever the status wants waits until the trial has ended. */
-    return sf_core_note(c, accept(c)) == SF_OK ? SF_EVENT_OK : SF_EVENT_FAILED;
+    return take_answer(c);
 }

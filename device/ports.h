@@ -40,7 +40,10 @@ enum sf_record {
     SF_RECORD_FLOOR_COPY, /* FLOOR as of the last commit, should that one decay */
     SF_RECORD_COUNT,
 };
-enum { SF_RECORD_MAX = 192 }; /* bytes, header and crc included */
+enum {
+    SF_RECORD_MAX = 192,       /* bytes, header and crc included */
+    SF_ROOT_RECORD_MAX = 1416, /* of SF_RECORD_ROOT alone: kept by firmware with a trust root */
+};
 
 struct sf_store {
     void *ctx;

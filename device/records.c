@@ -68,6 +68,7 @@ static const struct field floor_fields[] = {
     BYTES(sf_record_floor, manifest_digest),
     NUMBER(sf_record_floor, counter),
     NUMBER(sf_record_floor, time),
+    NUMBER(sf_record_floor, status_epoch),
 };
 
 static const struct field out_fields[] = {

@@ -76,6 +76,7 @@ struct sf_record_floor { /* never below */
     uint8_t manifest_digest[SF_SHA256_SIZE]; /* of the manifest with that seq */
     uint64_t counter;                        /* of the last status accepted */
     int64_t time;                            /* signed, Unix seconds; at most a day behind */
+    uint32_t status_epoch;                   /* of the status role, that counter and time are of */
 };
 
 struct sf_record_out {

@@ -10,6 +10,7 @@ set(SF_DEVICE_SOURCES
     device/outcome.c
     device/pace.c
     device/records.c
+    device/root.c
     device/secure_boot.c
     device/static_tree.c
     device/trial.c

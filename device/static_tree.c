@@ -80,12 +80,14 @@ static int head(struct sf_core *c, const struct sf_response_head *head)
     return head->content_len > SF_ENVELOPE_MAX ? SF_ERR_TOO_LARGE : SF_OK;
 }
 
-static void name_target(const struct sf_manifest *m, size_t envelope_len, struct sf_status *out)
+static void name_target(const struct sf_core *c, size_t envelope_len, struct sf_status *out)
 {
+    const struct sf_manifest *m = &sf_scratch(c)->answer.manifest;
     out->counter = SF_OFFLINE_COUNTER | m->seq;
     out->action = SF_STATUS_INSTALL;
     out->has_target = 1;
     out->target.manifest_size = (uint32_t)envelope_len;
+    out->target.epoch = c->floor.epoch;
     out->target.seq = m->seq;
     sf_digest_copy(out->target.image_digest, m->image_digest);
     sf_digest_copy(out->target.manifest_digest, m->digest);
@@ -93,15 +95,10 @@ static void name_target(const struct sf_manifest *m, size_t envelope_len, struct
 
 static int open_envelope(struct sf_core *c, struct sf_bytes envelope)
 {
-    union sf_scratch *s = sf_scratch(c);
-    struct sf_public_key key;
-    int err = sf_public_key_init(&key, c->config->crypto, c->config->release_key);
-    if (err == SF_OK) {
-        err = sf_manifest_open(envelope, &key, c->config->crypto, &s->answer.manifest, NULL);
-    }
-    if (err == SF_OK &&
-        memcmp(s->answer.manifest.class_uuid, c->config->class_uuid, SF_UUID_SIZE) != 0) {
-        err = SF_ERR_CLASS;
+    const struct sf_manifest *m = &sf_scratch(c)->answer.manifest;
+    const int err = sf_trust_envelope(c, envelope);
+    if (err == SF_OK && memcmp(m->class_uuid, c->config->class_uuid, SF_UUID_SIZE) != 0) {
+        return SF_ERR_CLASS;
     }
     return err;
 }
@@ -145,7 +142,7 @@ static int open_answer(struct sf_core *c)
         return err; /* nothing of it is used */
     }
     s->answer.parts.manifest = envelope;
-    name_target(&s->answer.manifest, envelope.len, status);
+    name_target(c, envelope.len, status);
     return judge(c, status);
 }
 

@@ -57,6 +57,9 @@ enum sf_event sf_judge_trial(struct sf_core *c);
 int sf_judge_missed(struct sf_core *c); /* a check-in failed */
 
 /* trust.c */
+/* Verifies the envelope, which lies in the sector buffer, and decodes it to `answer.manifest`. */
+int sf_trust_envelope(struct sf_core *c, struct sf_bytes envelope)
+    __attribute__((warn_unused_result));
 int sf_trust_status(const struct sf_core *c, const struct sf_status *status)
     __attribute__((warn_unused_result));
 int sf_trust_seq(const struct sf_core *c, const struct sf_manifest *manifest)

@@ -9,7 +9,7 @@
 /* A stolen key must not use up the numbers. */
 enum { SEQ_JUMP_MAX = 1 << 20, COUNTER_JUMP_BITS = 32 };
 
-/* Errors: NONCE, NOT_THIS_DEVICE, CLASS, UNSUPPORTED (root version or epoch), COUNTER. */
+/* Errors: NONCE, NOT_THIS_DEVICE, CLASS, COUNTER. */
 int sf_trust_status(const struct sf_core *c, const struct sf_status *status)
 {
     uint8_t device_digest[SF_SHA256_SIZE];
@@ -28,19 +28,33 @@ int sf_trust_status(const struct sf_core *c, const struct sf_status *status)
     if (memcmp(status->class_uuid, c->config->class_uuid, SF_UUID_SIZE) != 0) {
         return SF_ERR_CLASS;
     }
-    if (status->root_version != 0 || (status->has_target && status->target.epoch != 0)) {
-        return SF_ERR_UNSUPPORTED; /* this firmware holds two bare keys and no trust root */
-    }
     const uint64_t jump = status->counter - c->floor.counter; /* backwards is the farthest */
     return jump >> COUNTER_JUMP_BITS == 0 ? SF_OK : SF_ERR_COUNTER;
 }
 
-/* 1 if it has expired, by its own time or by what was signed before: expiry stops a new install and
- * nothing else. */
+int sf_trust_envelope(struct sf_core *c, struct sf_bytes envelope)
+{
+    struct sf_manifest *out = &sf_scratch(c)->answer.manifest;
+    struct sf_public_key key;
+
+    if (c->config->root != NULL) {
+        return c->config->root->walk->open_manifest(c, envelope);
+    }
+    const int err = sf_public_key_init(&key, c->config->crypto, c->config->release_key);
+    return err == SF_OK ? sf_manifest_open(envelope, &key, c->config->crypto, out, NULL) : err;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* 1 if it has expired, or the trust root, by its own time or by what was signed before: expiry
+ * stops a new install and nothing else. */
 int sf_trust_expired(const struct sf_core *c, const struct sf_status *status)
 {
-    const int64_t now = status->time > c->floor.time ? status->time : c->floor.time;
-    return status->expires <= now;
+    const int64_t now = later(later(status->time, c->floor.time), c->root_issued_at);
+    return status->expires <= now || (c->config->root != NULL && c->root_expires <= now);
 }
 
 /* Never back, never far ahead. Errors: SEQ_OLD, SEQ_JUMP. */

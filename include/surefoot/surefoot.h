@@ -69,6 +69,21 @@ extern const struct sf_source sf_static_tree;
  * it. */
 extern const struct sf_image_check sf_secure_boot_v2;
 
+/* For sf_trust_root.walk: the engine then fetches newer trust roots from the server, one by one
+ * (GET /device/v1/root/<n>), stores each, and judges statuses and manifests by the newest. Nothing
+ * of it is linked into a firmware that does not name it. The store must take an SF_RECORD_ROOT of
+ * SF_ROOT_RECORD_MAX bytes. */
+struct sf_trust;
+extern const struct sf_trust sf_walk_roots;
+
+/* A trust root (docs/formats.md) in the firmware: where the walk begins, and where it begins anew
+ * should the stored one be lost. */
+struct sf_trust_root {
+    const struct sf_trust *walk; /* &sf_walk_roots */
+    const uint8_t *file;         /* as signed */
+    size_t len;                  /* bytes */
+};
+
 enum sf_policy {
     /* Without a status, the release key alone says what runs here. */
     SF_POLICY_ALLOW_OFFLINE = 1 << 0,
@@ -116,7 +131,9 @@ struct sf_config {
     uint32_t longest_sleep_s; /* that the application may sleep; 0 = it does not */
     int64_t build_time;       /* of the running image, Unix seconds; 0 = not known */
 
-    /* trust: two keys as x || y, and what they may do alone */
+    /* trust: a trust root, or NULL and two bare keys as x || y; and what may be done without the
+     * server's word */
+    const struct sf_trust_root *root;
     uint8_t release_key[SF_P256_KEY_SIZE];
     uint8_t status_key[SF_P256_KEY_SIZE]; /* not used with a source */
     uint32_t policy;                      /* enum sf_policy; 0 = nothing */

@@ -98,7 +98,7 @@ static void fill_config(struct rig *r)
     };
     r->config = (struct sf_config){
         .flash = &r->chip.ops,
-        .store = &r->store.ops,
+        .store = &r->roots.ops,
         .crypto = &r->crypto,
         .platform = &r->platform,
         .sector_buffer = &r->buffer,
@@ -176,7 +176,9 @@ struct rig *rig_new(void)
     struct rig *r = calloc(1, sizeof(*r));
     assert_non_null(r);
     assert_int_equal(sf_host_flash_open_memory(&r->chip, 0x100000, -1), SF_OK);
-    assert_int_equal(sf_host_flash_open_memory(&r->nvs, SF_HOST_STORE_SIZE, -1), SF_OK);
+    assert_int_equal(
+        sf_host_flash_open_memory(&r->nvs, SF_HOST_STORE_SIZE + SF_HOST_ROOT_STORE_SIZE, -1),
+        SF_OK);
     assert_int_equal(crypto_psa_init(&r->psa), SF_OK);
     r->crypto = r->psa;
     r->crypto.ctx = r;
@@ -255,6 +257,9 @@ void rig_boot(struct rig *r, enum sf_reset_reason reason)
         sf_host_flash_power_on(&r->chip);
         sf_host_flash_power_on(&r->nvs);
         assert_int_equal(sf_host_store_open(&r->store, &r->nvs.ops, 0), SF_OK);
+        assert_int_equal(
+            sf_host_root_store_open(&r->roots, &r->store.ops, &r->nvs.ops, SF_HOST_STORE_SIZE),
+            SF_OK);
         memset(&r->engine, 0xa5, sizeof(r->engine)); /* a reset forgets */
         memset(&r->buffer, 0xa5, sizeof(r->buffer));
         r->reset_reason = reason;

@@ -4,7 +4,9 @@
 #include "base/p256.h"
 #include "device/engine_private.h"
 #include "formats/bootloader.h"
+#include "formats/root.h"
 #include "ports/host/flash.h"
+#include "ports/host/root_store.h"
 #include "ports/host/store.h"
 #include "surefoot/surefoot.h"
 #include "tests/support/esp_image.h"
@@ -24,6 +26,7 @@ enum {
     RIG_SMALL = 20 * 1024 + 480, /* bytes of an image: no multiple of a sector */
     RIG_LARGE = 150 * 1024 + 16, /* passes two progress records */
     RIG_OUTCOMES = 32,
+    RIG_ROOTS = 48,
     RIG_EARLY_REBOOTS = 10, /* in a row, at most */
     RIG_ENDLESS = 1 << 30,
 };
@@ -50,6 +53,11 @@ struct rig_reply {
     uint8_t bytes[SF_CHECKIN_ANSWER_MAX + 1024];
 };
 
+struct rig_root {
+    uint8_t file[SF_ROOT_MAX];
+    size_t len; /* 0 = there is none */
+};
+
 struct rig;
 typedef void rig_script(struct rig *r, const struct sf_request *request, struct rig_reply *reply);
 typedef void rig_status_script(struct rig *r, struct sf_status *status);
@@ -74,9 +82,13 @@ struct rig_server {
     unsigned checkins;
     unsigned enrolments;
     unsigned downloads;
-    unsigned ranges;       /* of these, how many asked for a range */
-    unsigned manifests;    /* asked for by their path */
-    unsigned not_modified; /* of these, how many were answered 304 */
+    unsigned ranges;                 /* of these, how many asked for a range */
+    unsigned manifests;              /* asked for by their path */
+    unsigned not_modified;           /* of these, how many were answered 304 */
+    unsigned roots;                  /* asked for, whether there or not */
+    struct rig_root root[RIG_ROOTS]; /* by version */
+    uint32_t root_version;           /* what statuses say */
+    uint32_t epoch;
     struct sf_checkin last;
     char last_authorization[160];
     struct sf_outcome outcome[RIG_OUTCOMES]; /* as reported, repetitions left out */
@@ -87,6 +99,7 @@ struct rig {
     struct sf_host_flash chip;
     struct sf_host_flash nvs;
     struct sf_host_store store;
+    struct sf_host_root_store roots; /* in front of `store` */
     struct sf_crypto crypto;
     struct sf_crypto psa;
     uint64_t random;

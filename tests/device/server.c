@@ -60,6 +60,7 @@ static void fill_status(struct rig *r, struct sf_status *status)
         .time = s->time,
         .expires = s->time + 600,
         .action = s->target == NULL ? (uint8_t)SF_STATUS_STAY : s->action,
+        .root_version = s->root_version,
         .next_checkin_s = s->next_checkin_s,
         .max_secure_version = s->max_secure_version,
     };
@@ -74,6 +75,7 @@ static void fill_status(struct rig *r, struct sf_status *status)
     if (s->target != NULL) {
         status->has_target = 1;
         status->target.manifest_size = (uint32_t)s->target->envelope_len;
+        status->target.epoch = s->epoch;
         status->target.seq = s->target->manifest.seq;
         memcpy(status->target.image_digest, s->target->digest, SF_SHA256_SIZE);
         memcpy(status->target.manifest_digest, s->target->manifest.digest, SF_SHA256_SIZE);
@@ -156,6 +158,21 @@ static void answer_artifact(struct rig *r, const struct sf_request *request,
     reply->head.content_len = (int64_t)reply->body_len;
 }
 
+static void answer_root(struct rig *r, const struct sf_request *request, struct rig_reply *reply)
+{
+    const unsigned long version = strtoul(request->path + 16, NULL, 10);
+    r->server.roots++;
+    assert_null(request->authorization);
+    assert_null(request->body);
+    if (version >= RIG_ROOTS || r->server.root[version].len == 0) {
+        reply->head.status = 404;
+        return;
+    }
+    reply->body = r->server.root[version].file;
+    reply->body_len = r->server.root[version].len;
+    reply->head.content_len = (int64_t)reply->body_len;
+}
+
 /* A static host: the target's manifest at the path of this device's class. */
 static void answer_manifest(struct rig *r, const struct sf_request *request,
                             struct rig_reply *reply)
@@ -200,6 +217,8 @@ void rig_server_answer(struct rig *r, const struct sf_request *request, struct r
         answer_checkin(r, request, reply);
     } else if (strcmp(request->path, "/device/v1/enrol") == 0) {
         answer_enrol(r, request, reply);
+    } else if (strncmp(request->path, "/device/v1/root/", 16) == 0) {
+        answer_root(r, request, reply);
     } else if (strncmp(request->path, "/manifests/", 11) == 0) {
         answer_manifest(r, request, reply);
     } else {
