@@ -261,6 +261,23 @@ static int first_token(struct server *s)
     return EXIT_STOPPED;
 }
 
+/* Devices that have the newest trust root believe only the status keys that it lists. */
+static int open_root(struct server *s)
+{
+    int lists_status_key = 0;
+    const int err =
+        protocols_load_root(&s->protocols, store_reader(s->store, 0), &lists_status_key);
+    if (err != SF_OK) {
+        return fail(s, EXIT_DATA, "the newest trust root in the database cannot be read: %s",
+                    sf_err_str(err));
+    }
+    if (!lists_status_key) {
+        log_warn("the newest trust root does not list this server's status key, so devices that "
+                 "have it believe nothing that it says: upload one that does");
+    }
+    return EXIT_STOPPED;
+}
+
 static int open_http(struct server *s)
 {
     const struct options *o = s->options;
@@ -329,7 +346,10 @@ static int start(struct server *s)
     }
     fill_protocols(s);
     tell_freeze(s);
-    int code = first_token(s);
+    int code = open_root(s);
+    if (code == EXIT_STOPPED) {
+        code = first_token(s);
+    }
     if (code == EXIT_STOPPED) {
         code = open_http(s);
     }

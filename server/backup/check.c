@@ -186,7 +186,9 @@ static void check_manifest(struct checking *k, sqlite3_stmt *at, const char *pro
     if (sqlite3_column_bytes(at, M_KEY) != SF_P256_KEY_SIZE ||
         sf_public_key_init(&key, crypto_openssl(), sqlite3_column_blob(at, M_KEY)) != SF_OK) {
         PROBLEM(k, "product '%.60s' has releases but no release key: register it again", product);
-    } else if (upload_open_manifest(envelope, &key, crypto_openssl(), &m, &refusal) != 0) {
+    } else if (upload_open_manifest(envelope,
+                                    &(struct sf_verifier){.key = &key, .crypto = crypto_openssl()},
+                                    &m, &refusal) != 0) {
         const int other_key = strcmp(refusal.code, "other_key") == 0;
         backup_tell(k->c, k->report, other_key ? BACKUP_NOTE : BACKUP_PROBLEM,
                     "release %.40s of product '%.60s': %s", version, product,

@@ -2,12 +2,14 @@
  * manifest for each hardware revision.
  *
  * Invariant: everything a device would refuse is refused here first, by the same parsers: the image
- * is read again from where devices will get it, the envelope is verified with the product's key. */
+ * is read again from where devices will get it, the envelope is verified with the trust root's
+ * release keys, or where there is no trust root, with the product's. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/hex.h"
+#include "server/fleet/root.h"
 #include "server/protocols/common.h"
 #include "server/protocols/handlers.h"
 #include "server/protocols/text.h"
@@ -212,6 +214,8 @@ struct publication {
     unsigned force; /* enum release_force */
     struct part part[MANIFESTS_MAX];
     size_t part_count;
+    struct sf_public_key release_key[SF_ROOT_ROLE_KEY_MAX];
+    struct sf_verifier verifier; /* of manifests: release_key, and how many of them */
     struct release release;
     struct product now; /* the product when the writer decides */
 };
@@ -283,16 +287,12 @@ static int inspect_artifact(const struct protocols *p, struct part *part, struct
     return result;
 }
 
-static int open_part(const struct protocols *p, const struct product *product, struct part *part,
+static int open_part(const struct protocols *p, const struct publication *pub, struct part *part,
                      struct refusal *why)
 {
-    if (product->kind == PRODUCT_SUREFOOT) {
-        struct sf_public_key key;
-        if (sf_public_key_init(&key, p->crypto, product->release_key) != SF_OK) {
-            return refuse(why, 500, "internal", "the product's release key cannot be used");
-        }
+    if (pub->product->kind == PRODUCT_SUREFOOT) {
         struct sf_bytes envelope = {part->envelope, part->envelope_len};
-        if (upload_open_manifest(envelope, &key, p->crypto, &part->manifest, why) != 0) {
+        if (upload_open_manifest(envelope, &pub->verifier, &part->manifest, why) != 0) {
             return -1;
         }
         memcpy(part->artifact, part->manifest.image_digest, SF_SHA256_SIZE);
@@ -300,16 +300,37 @@ static int open_part(const struct protocols *p, const struct product *product, s
     return inspect_artifact(p, part, why);
 }
 
-/* Everything that needs no lock: 0, or -1 after answering. */
-static int open_parts(struct exchange *x, struct protocols *p, struct publication *pub)
+/* By whose keys: the trust root's if there is one, else the product's. 0, or -1 after answering. */
+static int find_release_keys(struct exchange *x, struct protocols *p, struct publication *pub)
 {
     static const uint8_t none[SF_P256_KEY_SIZE];
-    if (pub->product->kind == PRODUCT_SUREFOOT &&
-        memcmp(pub->product->release_key, none, sizeof(none)) == 0) {
+    struct root_row row;
+    struct sf_root root;
+    int err = store_root_latest(reader_of(x, p), &row);
+    if (err == SF_OK) {
+        err = root_load((struct sf_bytes){row.file, row.file_len}, p->crypto, &root);
+        pub->verifier = root_release_verifier(&root, p->crypto, pub->release_key);
+    } else if (err == SF_ERR_NOTFOUND &&
+               memcmp(pub->product->release_key, none, sizeof(none)) == 0) {
         exchange_fail(x, 409, "no_release_key",
                       "product '%s' has no release key: register it with PATCH "
                       "{\"release_key\": ...}",
                       pub->product->name);
+        return -1;
+    } else if (err == SF_ERR_NOTFOUND) {
+        err = sf_public_key_init(pub->release_key, p->crypto, pub->product->release_key);
+        pub->verifier = (struct sf_verifier){.key = pub->release_key, .crypto = p->crypto};
+    }
+    if (err != SF_OK) {
+        answer_store_error(x, err);
+    }
+    return err == SF_OK ? 0 : -1;
+}
+
+/* Everything that needs no lock: 0, or -1 after answering. */
+static int open_parts(struct exchange *x, struct protocols *p, struct publication *pub)
+{
+    if (pub->product->kind == PRODUCT_SUREFOOT && find_release_keys(x, p, pub) != 0) {
         return -1;
     }
     for (size_t i = 0; i < pub->part_count; i++) {
@@ -318,7 +339,7 @@ static int open_parts(struct exchange *x, struct protocols *p, struct publicatio
         if (class_of(x, p, pub->product, part->hw_revision, &part->class) != 0) {
             return -1;
         }
-        if (open_part(p, pub->product, part, &why) != 0) {
+        if (open_part(p, pub, part, &why) != 0) {
             answer_refusal(x, &why);
             return -1;
         }

@@ -20,6 +20,8 @@ struct live {
     KEEP_MAP(X)
 #undef X
     atomic_uint checkin_interval_s; /* of products that name none */
+    /* the newest trust root: its version << 32 | the release role's epoch; 0 = there is none */
+    atomic_uint_least64_t root;
     /* and what the parts tell /metrics */
     atomic_int_least64_t certificate_ends_at; /* Unix seconds */
     atomic_uint certificate_failures;         /* new ones that could not be used */

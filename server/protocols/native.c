@@ -88,6 +88,9 @@ static int fill_status(const struct checkin *c, struct sf_status *s)
         .outcome_ack = answer->outcome_ack,
         .max_secure_version = answer->max_secure_version,
     };
+    /* a device with two bare keys knows of no root, and must not be told of one */
+    const uint64_t root = c->report.root_version == 0 ? 0 : atomic_load(&c->p->live.root);
+    s->root_version = (uint32_t)(root >> 32);
     memcpy(s->nonce, c->report.nonce, sizeof(s->nonce));
     memcpy(s->class_uuid, c->report.class_uuid, sizeof(s->class_uuid));
     if (c->manifest.id != 0) {
@@ -95,6 +98,7 @@ static int fill_status(const struct checkin *c, struct sf_status *s)
         memcpy(s->target.image_digest, c->manifest.image_digest, SF_SHA256_SIZE);
         memcpy(s->target.manifest_digest, c->manifest.digest, SF_SHA256_SIZE);
         s->target.manifest_size = c->manifest.envelope_len;
+        s->target.epoch = (uint32_t)root;
         s->target.seq = c->manifest.seq;
     }
     const char *id = c->login->view.device.id;

@@ -58,6 +58,11 @@ const char *protocols_refuse_upload(void *ctx, struct arena *arena, uint64_t wri
  * role is all there is to say. */
 const char *protocols_check(const struct route *r, unsigned count, char *buffer, size_t size);
 
+/* Reads the newest trust root, for what statuses say of it; before any loop runs. It need not list
+ * this server's status key, though devices then believe nothing: *lists_status_key. */
+int protocols_load_root(struct protocols *p, struct store_reader *r, int *lists_status_key)
+    __attribute__((warn_unused_result));
+
 /* The authorise hook; ctx is struct protocols. */
 int protocols_authorise(struct exchange *x, void *ctx);
 

@@ -13,6 +13,7 @@ enum {
 #define CBOR  "application/cbor"
 #define JSON  "application/json"
 #define BYTES "application/octet-stream"
+#define COSE  "application/cose"
 
 static const struct route routes[] = {
     /* devices */
@@ -22,6 +23,8 @@ static const struct route routes[] = {
      handle_checkin, "A device says what it is; the signed answer says what it should be"},
     {METHOD_GET, "/artifacts/:sha256", ROLE_ANYONE, BODY_NONE, 0, NULL, handle_artifact_get,
      "An image by its SHA-256; ranges, ETag, cacheable for ever"},
+    {METHOD_GET, "/device/v1/root/:version", ROLE_ANYONE, BODY_NONE, 0, NULL, handle_root_get,
+     "A trust root by its version, as signed"},
 /* plain devices: docs/plain.md */
 #define PLAIN(path, handler, summary)                                                       \
     {METHOD_GET, "/ota/:product" path, ROLE_PLAIN, BODY_NONE, 0, NULL, handler, summary},   \
@@ -120,6 +123,12 @@ static const struct route routes[] = {
      handle_device_revoke, "End a device's credential"},
     {METHOD_POST, "/api/v1/devices/:id/clear-alarms", ROLE_OPERATOR, BODY_MEMORY, JSON_MAX, JSON,
      handle_device_clear_alarms, "Take note of a device's alarms"},
+    /* trust */
+    {METHOD_GET, "/api/v1/trust/roots", ROLE_VIEWER, BODY_NONE, 0, NULL, handle_root_list,
+     "Trust roots: version, issued, expires, release_epoch, uploaded, uploaded_by"},
+    {METHOD_POST, "/api/v1/trust/roots", ROLE_ADMIN, BODY_MEMORY, SF_ROOT_MAX, COSE,
+     handle_root_upload,
+     "Upload the next trust root, as signed; it must list this server's status key"},
     {METHOD_GET, "/api/v1/freeze", ROLE_VIEWER, BODY_NONE, 0, NULL, handle_freeze_show,
      "Whether all offers are stopped, since when, by whom and why"},
     {METHOD_PUT, "/api/v1/freeze", ROLE_OPERATOR, BODY_MEMORY, JSON_MAX, JSON, handle_freeze_put,

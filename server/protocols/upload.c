@@ -120,12 +120,11 @@ int upload_inspect(int fd, const struct sf_crypto *crypto, struct release_image 
     return 0;
 }
 
-int upload_open_manifest(struct sf_bytes envelope, const struct sf_public_key *key,
-                         const struct sf_crypto *crypto, struct sf_manifest *out,
-                         struct refusal *why)
+int upload_open_manifest(struct sf_bytes envelope, const struct sf_verifier *by,
+                         struct sf_manifest *out, struct refusal *why)
 {
     struct sf_diag diag = {0};
-    int err = sf_manifest_open(envelope, key, crypto, out, &diag);
+    int err = sf_manifest_open_by(envelope, by, out, &diag);
     switch (err) {
     case SF_OK:
         return 0;
@@ -133,6 +132,11 @@ int upload_open_manifest(struct sf_bytes envelope, const struct sf_public_key *k
         return refuse(why, 422, "other_key",
                       "the manifest is not signed with the product's release key; sign it with "
                       "that key, or register the new one on the product");
+    case SF_ERR_THRESHOLD:
+        return refuse(why, 422, "too_few_signatures",
+                      "the manifest has one signature, and the trust root asks for %u: let another "
+                      "release key sign it, too",
+                      by->threshold);
     case SF_ERR_SIGNATURE:
         return refuse(why, 422, "bad_signature", "the manifest's signature does not verify");
     default:

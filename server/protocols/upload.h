@@ -16,10 +16,11 @@ int upload_open(const char *path, struct refusal *why) __attribute__((warn_unuse
 int upload_inspect(int fd, const struct sf_crypto *crypto, struct release_image *out,
                    struct refusal *why) __attribute__((warn_unused_result));
 
-/* Verifies an envelope with the product's release key and decodes it: 0, or -1 with the refusal. */
-int upload_open_manifest(struct sf_bytes envelope, const struct sf_public_key *key,
-                         const struct sf_crypto *crypto, struct sf_manifest *out,
-                         struct refusal *why) __attribute__((warn_unused_result));
+/* Verifies an envelope with the product's release key, or the trust root's, and decodes it: 0, or
+ * -1 with the refusal. */
+int upload_open_manifest(struct sf_bytes envelope, const struct sf_verifier *by,
+                         struct sf_manifest *out, struct refusal *why)
+    __attribute__((warn_unused_result));
 
 /* "other_chip" for SF_ERR_CHIP and so on: the API's code of a check that failed; static. */
 const char *upload_code(int err);

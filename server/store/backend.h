@@ -24,6 +24,7 @@ enum table_id {
     T_AUDIT,
     T_UPTIME,
     T_PLAIN_TOKEN,
+    T_ROOT,
     T_COUNT,
 };
 
@@ -111,6 +112,8 @@ enum query_id {
     Q_PLAIN_TOKEN_DIGEST,
     Q_PLAIN_TOKENS,
     Q_PLAIN_TOKENS_EXPIRED,
+    Q_ROOT_LATEST,
+    Q_ROOTS,
     Q_DEVICES, /* DEVICE_LIST_VARIANTS of them */
     Q_COUNT = Q_DEVICES + DEVICE_LIST_VARIANTS,
 };

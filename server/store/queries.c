@@ -58,6 +58,7 @@ MATCH(audit_who, audit_row, is(&a[0], x->who) && x->id > a[1].number)
 MATCH(plain_digest, plain_token, same(&a[0], x->digest))
 MATCH(plain_tokens, plain_token, x->product_id == a[0].number && x->id > a[1].number)
 MATCH(plain_expired, plain_token, x->expires_at != 0 && x->expires_at < a[0].number)
+MATCH(roots_after, root_row, x->id > a[0].number)
 MATCH(uptime, uptime_row, x->id > a[0].number)
 
 static int artifacts_unused(const void *row, const struct arg *a, const struct memory *m)
@@ -156,6 +157,8 @@ static const struct query queries[Q_DEVICES] = {
     [Q_PLAIN_TOKENS] = {T_PLAIN_TOKEN, "WHERE product_id = ?1 AND id > ?2 ORDER BY id",
                         plain_tokens, NULL},
     [Q_PLAIN_TOKENS_EXPIRED] = {T_PLAIN_TOKEN, "WHERE expires_at < ?1", plain_expired, NULL},
+    [Q_ROOT_LATEST] = {T_ROOT, "WHERE id > ?1 ORDER BY id DESC", roots_after, by_id_descending},
+    [Q_ROOTS] = {T_ROOT, "WHERE id > ?1 ORDER BY id", roots_after, NULL},
 };
 
 /* ---- the device lists: one query for each set of filters, so that each uses its index ---- */

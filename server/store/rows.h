@@ -6,6 +6,7 @@
 
 #include "formats/manifest.h"
 #include "formats/md5.h"
+#include "formats/root.h"
 #include "server/fleet/checkin.h"
 #include "server/fleet/plain.h"
 #include "server/fleet/release.h"
@@ -155,6 +156,18 @@ struct plain_token {
     int64_t created_at;
     int64_t expires_at;                   /* 0 = never */
     char device_id[SF_DEVICE_ID_MAX + 1]; /* "" = for any */
+};
+
+/* A trust root, as signed. */
+struct root_row {
+    int64_t id; /* its version */
+    int64_t issued_at;
+    int64_t expires_at;
+    int64_t created_at; /* uploaded */
+    uint32_t release_epoch;
+    char created_by[NAME_MAX_LEN + 1];
+    uint32_t file_len; /* bytes */
+    uint8_t file[SF_ROOT_MAX];
 };
 
 /* All that a check-in needs, from one moment. */

@@ -148,6 +148,14 @@ int store_product_target(struct store_tx *tx, int64_t product_id, int64_t releas
 int store_product_stable(struct store_tx *tx, int64_t product_id, int64_t release_id,
                          int64_t now) STORE_USE;
 
+/* Trust roots; the version is the row's number. */
+int store_root_get(struct store_reader *r, uint32_t version, struct root_row *out) STORE_USE;
+int store_root_latest(struct store_reader *r, struct root_row *out) STORE_USE;
+int store_root_list(struct store_reader *r, int64_t after, struct root_row *out,
+                    unsigned max) STORE_USE;
+/* EXISTS: this version is there. */
+int store_root_add(struct store_tx *tx, struct root_row *row) STORE_USE;
+
 int store_plain_token_get(struct store_reader *r, int64_t id, struct plain_token *out) STORE_USE;
 int store_plain_token_find(struct store_reader *r, const uint8_t digest[DIGEST_SIZE],
                            struct plain_token *out) STORE_USE;

@@ -244,6 +244,16 @@ static const struct column uptime[] = {
     U32(uptime_row, shed_s, "shed_s", NONE),
 };
 
+static const struct column trust_root[] = {
+    I64(root_row, id, "id", NONE),
+    I64(root_row, issued_at, "issued_at", NONE),
+    I64(root_row, expires_at, "expires_at", NONE),
+    U32(root_row, release_epoch, "release_epoch", NONE),
+    I64(root_row, created_at, "created_at", NONE),
+    TEXT(root_row, created_by, "created_by", NONE),
+    VAR(root_row, file, "file"),
+};
+
 #define TABLE(name, columns, row)                                          \
     (name), (columns), (unsigned)(sizeof(columns) / sizeof((columns)[0])), \
         (unsigned)sizeof(struct row)
@@ -263,5 +273,6 @@ const struct table tables[T_COUNT] = {
     [T_HISTORY] = {TABLE("history", history, history_row), {{0}}},
     [T_AUDIT] = {TABLE("audit", audit, audit_row), {{0}}},
     [T_PLAIN_TOKEN] = {TABLE("plain_token", plain_token, plain_token), {{3}}},
+    [T_ROOT] = {TABLE("trust_root", trust_root, root_row), {{0}}},
     [T_UPTIME] = {TABLE("uptime", uptime, uptime_row), {{0}}},
 };

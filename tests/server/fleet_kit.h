@@ -51,6 +51,8 @@ void kit_manifest_of(const struct kit *k, const struct kit_image *image, const c
                      struct sf_manifest *out);
 /* Signs and publishes: the status. */
 long kit_publish(const struct kit *k, struct sf_manifest *m, const char *version, char *code);
+long kit_publish_envelope(const struct kit *k, struct sf_bytes envelope, const char *version,
+                          char *code);
 /* Image, seq, manifest, release; fails the test unless all is accepted. */
 void kit_ship(const struct kit *k, const char *version, struct kit_image *image);
 void kit_target(const struct kit *k, const char *version);

@@ -16,7 +16,7 @@ sf_test(upload_test SOURCES upload_test.c LIBS sf_protocols sf_test_support)
 sf_library(sf_test_daemon SOURCES daemon.c fleet_kit.c raw.c
   LIBS sf_protocols sf_test_support sf_base CURL::libcurl OpenSSL::SSL cmocka)
 target_compile_definitions(sf_test_daemon PRIVATE SF_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
-foreach(test api certificate log roles native plain publish durability faults start)
+foreach(test api certificate log roles native plain publish durability faults start trust)
   sf_test(server_${test}_test SOURCES server_${test}_test.c LIBS sf_test_daemon)
   add_dependencies(server_${test}_test surefootd)
 endforeach()

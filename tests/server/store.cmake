@@ -1,5 +1,5 @@
 # the rules
-foreach(test deployment device outcome release)
+foreach(test deployment device outcome release root)
   sf_test(fleet_${test}_test SOURCES fleet_${test}_test.c LIBS sf_fleet sf_test_support)
 endforeach()
 foreach(test checkin freeze plain random)
