@@ -53,6 +53,8 @@ static const char help_text[] =
     "  --seed N         of what is chosen at random (default 1)\n"
     "  --jobs N         processes (default: one a CPU)\n"
     "  --scenario NAME  only this one; --scenario list shows them\n"
+    "  --sweep KIND     only single, pairs, faults, net or random; may be given again\n"
+    "  --first          end at the first violation\n"
     "  --replay LINE    only this schedule, as a violation printed it\n"
     "  --json           the summary as one JSON object\n"
     "\n"
@@ -87,6 +89,8 @@ enum {
     OPT_SEED,
     OPT_JOBS,
     OPT_SCENARIO,
+    OPT_SWEEP,
+    OPT_FIRST,
     OPT_REPLAY,
     OPT_PAIRS,
     OPT_RANDOM,
@@ -100,6 +104,8 @@ static const struct option known[] = {
     {.name = "seed", .has_arg = required_argument, .val = OPT_SEED},
     {.name = "jobs", .has_arg = required_argument, .val = OPT_JOBS},
     {.name = "scenario", .has_arg = required_argument, .val = OPT_SCENARIO},
+    {.name = "sweep", .has_arg = required_argument, .val = OPT_SWEEP},
+    {.name = "first", .has_arg = no_argument, .val = OPT_FIRST},
     {.name = "replay", .has_arg = required_argument, .val = OPT_REPLAY},
     {.name = "pairs", .has_arg = required_argument, .val = OPT_PAIRS},
     {.name = "random", .has_arg = required_argument, .val = OPT_RANDOM},
@@ -166,6 +172,16 @@ static int take_option(struct command *c, int option)
         if (!o->only) {
             return usage("there is no scenario", optarg);
         }
+        break;
+    case OPT_SWEEP:
+        if (sweep_kind_find(optarg) == SWEEP_KINDS) {
+            return usage("there is no sweep (single, pairs, faults, net, random) of the name",
+                         optarg);
+        }
+        o->kinds |= 1U << sweep_kind_find(optarg);
+        break;
+    case OPT_FIRST:
+        o->is_first = 1;
         break;
     case OPT_REPLAY:
         c->replay = optarg;
@@ -237,6 +253,7 @@ static void add_up(const struct tally *jobs, unsigned count, struct tally *sum)
         sum->outside += t->outside;
         sum->violations += t->violations;
         sum->real += t->real;
+        sum->messages += t->messages;
         sum->units_done += t->units_done;
         for (int k = 0; k < SWEEP_KINDS; k++) {
             sum->by_kind[k] += t->by_kind[k];
@@ -264,13 +281,14 @@ static int report_json(const struct command *c, const struct tally *t)
         json_object_set_new(kinds, sweep_kind_name((enum sweep_kind)k),
                             json_integer((json_int_t)t->by_kind[k]));
     }
-    json_t *all = json_pack("{s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:f, s:o}",
-                            "schedules", (json_int_t)t->schedules, "schedules_by_sweep", kinds,
-                            "steps", (json_int_t)t->steps, "cuts", (json_int_t)t->cuts, "boots",
-                            (json_int_t)t->boots, "violations", (json_int_t)t->violations,
-                            "outside_the_promise", (json_int_t)t->outside, "schedules_with_ecdsa",
-                            (json_int_t)t->real, "depth", (int)c->sweep.depth, "seed",
-                            (int)c->sweep.seed, "cpu_s", c->cpu_s, "findings", findings_json(t));
+    json_t *all =
+        json_pack("{s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:f, s:o}", "schedules",
+                  (json_int_t)t->schedules, "schedules_by_sweep", kinds, "steps",
+                  (json_int_t)t->steps, "cuts", (json_int_t)t->cuts, "boots", (json_int_t)t->boots,
+                  "violations", (json_int_t)t->violations, "outside_the_promise",
+                  (json_int_t)t->outside, "messages", (json_int_t)t->messages,
+                  "schedules_with_ecdsa", (json_int_t)t->real, "depth", (int)c->sweep.depth, "seed",
+                  (int)c->sweep.seed, "cpu_s", c->cpu_s, "findings", findings_json(t));
     const int bad = !all || json_dumpf(all, stdout, JSON_COMPACT) != 0 || putchar('\n') == EOF;
     json_decref(all);
     return bad ? SF_ERR_IO : SF_OK;
@@ -292,6 +310,9 @@ static void report_text(const struct command *c, const struct tally *t)
     }
     printf("), %llu power cuts, %llu boots, %llu flash steps\n", (unsigned long long)t->cuts,
            (unsigned long long)t->boots, (unsigned long long)t->steps);
+    if (t->messages > 0) {
+        printf("%llu messages, each broken in every way\n", (unsigned long long)t->messages);
+    }
     printf("signatures: a keyed MAC in place of ECDSA, but for %llu schedules with ECDSA\n",
            (unsigned long long)t->real);
     printf("outside the promise: %llu (an image that dies before our early hook, where the\n"

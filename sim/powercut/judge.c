@@ -12,7 +12,7 @@ enum {
     TRIAL_MAX_MS = 32 * 60 * 1000, /* half an hour, and the outer watchdog's grace */
     /* erases of one sector of the slot in an update: one, and one more for each interruption */
     SLOT_WEAR = 1,
-    OTADATA_WEAR = 6, /* of one sector, without interruption */
+    OTADATA_WEAR = 6, /* of one sector, without interruption, an attempt */
     WEAR_A_CUT = 3,
 };
 
@@ -66,7 +66,9 @@ int judge_is_outside(const struct world *w)
     struct sf_otadata_entry entry[2];
     read_entries(w, entry);
     const int active = sf_otadata_active(entry);
-    return s->behaviour == SF_BEHAVIOUR_CRASH_EARLY && w->life.runs == KIT_NEW && active >= 0 &&
+    const int may_be = s->no_rollback || w->life.boot_torn || is_faulty(w);
+    return may_be && s->behaviour == SF_BEHAVIOUR_CRASH_EARLY && w->life.runs == KIT_NEW &&
+           active >= 0 &&
            (s->no_rollback || entry[active].ota_state > SF_OTA_ABORTED ||
             entry[active].ota_state == SF_OTA_NEW); /* the bootloader could not write it */
 }
@@ -212,6 +214,9 @@ void judge_checkin(struct world *w)
                    (unsigned long long)k->seq, (unsigned long long)l->seq,
                    (unsigned long long)k->last_counter, (unsigned long long)l->counter);
     }
+    if (k->last_counter > w->server.counter) {
+        judge_fail(w, "has taken a status that was not for it");
+    }
     l->seq = k->seq;
     l->counter = k->last_counter;
     judge_other_slots(w, k);
@@ -241,6 +246,17 @@ static void judge_told(struct world *w, enum kit_image target)
     }
 }
 
+/* A power cut is a reason of its own, and so is what a fault or the network did. */
+static void judge_reason(struct world *w)
+{
+    const struct sf_outcome *o = server_outcome(&w->server, w->server.counter);
+    const int reason = w->kit->scenario->reason;
+    if (!o || o->error == reason || w->cuts_done > 0 || is_faulty(w) || w->plan.net_count > 0) {
+        return;
+    }
+    judge_fail(w, "told the server: %s; but it was: %s", sf_err_str(o->error), sf_err_str(reason));
+}
+
 static void judge_wear(struct world *w)
 {
     const struct kit *k = w->kit;
@@ -253,7 +269,9 @@ static void judge_wear(struct world *w)
     if (slots > SLOT_WEAR + cuts) {
         judge_fail(w, "a sector of a slot was erased %u times", slots);
     }
-    if (otadata > OTADATA_WEAR + WEAR_A_CUT * cuts) {
+    const struct sf_outcome *o = server_outcome(&w->server, w->server.counter);
+    const uint32_t attempts = o && o->attempt > 0 ? o->attempt : 1;
+    if (otadata > OTADATA_WEAR * attempts + WEAR_A_CUT * cuts) {
         judge_fail(w, "a sector of otadata was erased %u times", otadata);
     }
 }
@@ -277,6 +295,7 @@ static void judge_update(struct world *w)
         judge_fail(w, "ended on the new image without confirming it");
     }
     judge_told(w, KIT_NEW);
+    judge_reason(w);
     judge_wear(w);
     w->life.settled = w->life.runs;
 }

@@ -28,32 +28,56 @@ const struct scenario scenarios[] = {
     {.name = "self-test",
      .what = "a self-test of the new image fails",
      .behaviour = SF_BEHAVIOUR_SELF_TEST_FAILS,
+     .reason = SF_ERR_SELF_TEST,
      .end = END_OLD},
     {.name = "crash",
      .what = "the new image crashes when it starts",
      .behaviour = SF_BEHAVIOUR_CRASH_AT_BOOT,
+     .reason = SF_ERR_CRASHED,
      .end = END_OLD},
     {.name = "crash-later",
      .what = "the new image crashes five seconds after it starts, before it is confirmed",
      .behaviour = SF_BEHAVIOUR_CRASH_AFTER,
+     .reason = SF_ERR_CRASHED,
      .behaves_later = 5,
      .end = END_OLD},
     {.name = "crash-plain",
      .what = "the same, under a bootloader that was built without rollback",
      .behaviour = SF_BEHAVIOUR_CRASH_AT_BOOT,
+     .reason = SF_ERR_CRASHED,
      .no_rollback = 1,
      .end = END_OLD},
     {.name = "crash-early",
      .what = "the new image crashes before anything of ours runs",
      .behaviour = SF_BEHAVIOUR_CRASH_EARLY,
+     .reason = SF_ERR_CRASHED,
      .end = END_OLD},
     {.name = "hang",
      .what = "the new image hangs until the watchdog resets it",
      .behaviour = SF_BEHAVIOUR_HANG,
+     .reason = SF_ERR_WATCHDOG,
      .end = END_OLD},
     {.name = "no-server",
      .what = "the new image does not reach the server, the old one does",
      .behaviour = SF_BEHAVIOUR_NO_NETWORK,
+     .reason = SF_ERR_NO_SERVER,
+     .end = END_OLD},
+    {.name = "self-test-plain",
+     .what = "a self-test fails, under a bootloader that was built without rollback",
+     .behaviour = SF_BEHAVIOUR_SELF_TEST_FAILS,
+     .reason = SF_ERR_SELF_TEST,
+     .no_rollback = 1,
+     .end = END_OLD},
+    {.name = "brownout",
+     .what = "the new image draws so much that the voltage drops, each time it starts",
+     .behaviour = SF_BEHAVIOUR_BROWNOUT,
+     .reason = SF_ERR_POWER,
+     .end = END_OLD},
+    {.name = "not-permitted",
+     .what = "a higher secure_version that no status permits",
+     .anti_rollback = 1,
+     .not_permitted = 1,
+     .reason = SF_ERR_SECURE_VERSION,
      .end = END_OLD},
     {.name = "confirm-plain",
      .what = "a good image under a bootloader that was built without rollback",
@@ -64,6 +88,7 @@ const struct scenario scenarios[] = {
     {.name = "replace-crash",
      .what = "the same with an image that crashes",
      .behaviour = SF_BEHAVIOUR_CRASH_AT_BOOT,
+     .reason = SF_ERR_CRASHED,
      .starts_updated = 1,
      .end = END_OLD},
     {.name = "return",
@@ -74,6 +99,7 @@ const struct scenario scenarios[] = {
     {.name = "factory-crash",
      .what = "the same with an image that crashes",
      .behaviour = SF_BEHAVIOUR_CRASH_AT_BOOT,
+     .reason = SF_ERR_CRASHED,
      .factory = 1,
      .end = END_OLD},
     {.name = "anti-rollback",
@@ -192,7 +218,8 @@ static int make_release(struct kit *k, enum kit_image which)
     const struct sf_behaviour behaviour = {.kind = k->scenario->behaviour,
                                            .parameter = k->scenario->behaves_later};
     struct kit_release *r = &k->release[which];
-    r->secure_version = k->scenario->anti_rollback && which != KIT_OLD;
+    r->secure_version = k->scenario->not_permitted ? which == KIT_NEW
+                                                   : k->scenario->anti_rollback && which != KIT_OLD;
     const struct esp_image_spec spec = {
         .version = versions[which],
         .secure_version = r->secure_version,
@@ -221,6 +248,20 @@ static int make_release(struct kit *k, enum kit_image which)
     return err == SF_OK ? sign_release(k, r) : err;
 }
 
+static int make_forged(struct kit *k)
+{
+    const struct kit_release *r = &k->release[KIT_NEW];
+    const struct esp_image_spec spec = {.version = "6.6.6",
+                                        .secure_version = r->secure_version,
+                                        .size = image_size(k, KIT_NEW),
+                                        .seed = KIT_IMAGES + 1};
+    k->forged = malloc(spec.size);
+    if (!k->forged) {
+        return SF_ERR_NOMEM;
+    }
+    return esp_image_build(&spec, k->forged, spec.size) == r->image_len ? SF_OK : SF_ERR_INTERNAL;
+}
+
 /* ---- the kit ---- */
 
 int kit_open(struct kit *k, const struct scenario *scenario, enum kit_size size)
@@ -247,7 +288,7 @@ int kit_open(struct kit *k, const struct scenario *scenario, enum kit_size size)
     for (int i = 0; i < KIT_IMAGES && err == SF_OK; i++) {
         err = make_release(k, (enum kit_image)i);
     }
-    return err;
+    return err == SF_OK ? make_forged(k) : err;
 }
 
 void kit_release_all(struct kit *k)
@@ -255,6 +296,7 @@ void kit_release_all(struct kit *k)
     for (int i = 0; i < KIT_IMAGES; i++) {
         free(k->release[i].image);
     }
+    free(k->forged);
     p256_signer_release(&k->status_signer);
     p256_key_release(&k->status_key);
     p256_key_release(&k->release_key);

@@ -34,11 +34,13 @@ struct scenario {
     uint8_t behaves_later;  /* parameter of the behaviour */
     uint8_t no_rollback;    /* the bootloader's build */
     uint8_t anti_rollback;  /* likewise; the new image has secure_version 1, and it is permitted */
+    uint8_t not_permitted;  /* likewise, and it is not; the others have 0 */
     uint8_t factory;        /* the old image is a factory image and both ota slots are blank */
     uint8_t starts_updated; /* the old image came by an update; what it replaced is known good */
     uint8_t rolls_back;     /* and that is the new image: the server wants it back */
     uint8_t offline;        /* a static tree in place of the server */
     enum scenario_end end;
+    int reason;        /* what an undisturbed update tells of its end: SF_ERR_... */
     uint32_t new_size; /* bytes of the new image in KIT_SMALL; 0 = 20 KiB and a bit */
 };
 
@@ -64,6 +66,7 @@ struct kit {
     uint32_t slot_size;
     uint32_t factory_offset; /* 0 = none */
     struct kit_release release[KIT_IMAGES];
+    uint8_t *forged; /* as long as the new image, and as good, but nobody signed it */
     struct p256_key release_key;
     struct p256_key status_key;
     struct p256_signer status_signer;

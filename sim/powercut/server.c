@@ -5,12 +5,19 @@
 
 #include "base/crypto_openssl.h"
 
-enum { START_TIME = 1800000000, EXPIRES_S = 600, CHECKIN_S = 3600, TICK_S = 60, BUSY_S = 30 };
+enum {
+    START_TIME = 1800000000,
+    EXPIRES_S = 600,
+    CHECKIN_S = 3600,
+    TICK_S = 60,
+    BUSY_S = 30,
+    LIE = 1000
+};
 
 static const char portal[] = "<html><body>Welcome to the hotel. Please accept.</body></html>";
-static const char *const net_names[NET_COUNT] = {"good",     "refused", "close",   "stall",
-                                                 "truncate", "range",   "changed", "duplicate",
-                                                 "corrupt",  "portal",  "busy",    "redirect"};
+static const char *const net_names[NET_COUNT] = {
+    "good",    "refused", "close", "stall",    "truncate", "range", "changed", "duplicate",
+    "corrupt", "portal",  "busy",  "redirect", "forged",   "nonce", "device",  "unsigned"};
 
 const char *net_name(enum net_kind kind)
 {
@@ -51,6 +58,9 @@ static void note_outcome(struct server *s, const struct sf_outcome *o)
         s->outcome_count--;
     }
     s->outcome[s->outcome_count++] = *o;
+    if (o->error == SF_ERR_SECURE_VERSION) {
+        s->target = KIT_NO_IMAGE; /* it would ask again and again: it costs no attempt */
+    }
 }
 
 /* ---- answers ---- */
@@ -62,12 +72,28 @@ static void set_body(struct reply *out, const uint8_t *body, size_t len)
     out->head.content_len = (int64_t)len;
 }
 
-static int sign_status(struct server *s, uint8_t *out, size_t size)
+static uint8_t has_fault(const struct server *s, enum net_kind kind)
+{
+    for (unsigned i = 0; i < s->fault_count; i++) {
+        if (s->fault[i].message == s->messages && s->fault[i].kind == kind) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* What a device that takes a status that is not for it would tell. */
+static int is_lie(const struct server *s)
+{
+    return has_fault(s, NET_NONCE) || has_fault(s, NET_DEVICE) || has_fault(s, NET_UNSIGNED);
+}
+
+static int32_t sign_status(struct server *s, uint8_t *out, size_t size)
 {
     const struct kit_release *target =
         s->target == KIT_NO_IMAGE ? NULL : &s->kit->release[s->target];
     struct sf_status status = {
-        .counter = s->counter,
+        .counter = s->counter + (is_lie(s) ? LIE : 0),
         .time = s->time,
         .expires = s->time + EXPIRES_S,
         .action = target ? s->action : (uint8_t)SF_STATUS_STAY,
@@ -75,12 +101,13 @@ static int sign_status(struct server *s, uint8_t *out, size_t size)
         .outcome_ack = s->last.outcome.counter,
     };
     memcpy(status.nonce, s->last.nonce, SF_NONCE_SIZE);
+    status.nonce[0] ^= has_fault(s, NET_NONCE);
     memcpy(status.class_uuid, s->last.class_uuid, SF_UUID_SIZE);
     if (target) {
         status.has_target = 1;
         status.target.manifest_size = (uint32_t)target->envelope_len;
         status.target.seq = target->manifest.seq;
-        status.max_secure_version = target->secure_version;
+        status.max_secure_version = s->kit->scenario->not_permitted ? 0 : target->secure_version;
         memcpy(status.target.image_digest, target->digest, SF_SHA256_SIZE);
         memcpy(status.target.manifest_digest, target->manifest.digest, SF_SHA256_SIZE);
     }
@@ -89,8 +116,13 @@ static int sign_status(struct server *s, uint8_t *out, size_t size)
     if (err != SF_OK) {
         return err;
     }
+    status.device_digest[0] ^= has_fault(s, NET_DEVICE);
     const struct sf_signer signer = kit_status_signer(s->kit, s->signing);
-    return sf_status_sign(&status, &signer, crypto_openssl(), out, size);
+    const int32_t len = sf_status_sign(&status, &signer, crypto_openssl(), out, size);
+    if (len > 0) { /* the signature comes last */
+        out[len - 1] ^= has_fault(s, NET_UNSIGNED);
+    }
+    return len;
 }
 
 static int answer_checkin(struct server *s, const struct sf_request *request, struct reply *out)
@@ -218,6 +250,15 @@ static void break_head(struct reply *out, enum net_kind kind)
     }
 }
 
+/* What nobody signed, but all else is right. */
+static void forge(const struct server *s, struct reply *out)
+{
+    const struct kit_release *new = &s->kit->release[KIT_NEW];
+    if (out->body >= new->image && out->body < new->image + new->image_len) {
+        out->body = s->kit->forged + (out->body - new->image);
+    }
+}
+
 static void break_reply(const struct server *s, uint32_t message, struct reply *out)
 {
     for (unsigned i = 0; i < s->fault_count; i++) {
@@ -241,22 +282,18 @@ static void break_reply(const struct server *s, uint32_t message, struct reply *
         case NET_REDIRECT:
             break_head(out, f->kind);
             break;
+        case NET_FORGED:
+            forge(s, out);
+            break;
         case NET_GOOD:
-        case NET_REFUSED: /* see is_refused() */
+        case NET_REFUSED: /* the server never hears of it */
+        case NET_NONCE:   /* see sign_status() */
+        case NET_DEVICE:
+        case NET_UNSIGNED:
         case NET_COUNT:
             break;
         }
     }
-}
-
-static int is_refused(const struct server *s)
-{
-    for (unsigned i = 0; i < s->fault_count; i++) {
-        if (s->fault[i].message == s->messages && s->fault[i].kind == NET_REFUSED) {
-            return 1;
-        }
-    }
-    return 0;
 }
 
 int server_answer(struct server *s, const struct sf_request *request, struct reply *out)
@@ -267,7 +304,7 @@ int server_answer(struct server *s, const struct sf_request *request, struct rep
     out->corrupt_at = SIZE_MAX;
     out->head.etag = out->etag;
     int err = SF_OK;
-    if (is_refused(s)) { /* the server never hears of it */
+    if (has_fault(s, NET_REFUSED)) { /* the server never hears of it */
         out->refused = SF_ERR_CONNECT;
         s->messages++;
         return SF_OK;

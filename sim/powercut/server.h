@@ -21,6 +21,10 @@ enum net_kind {
     NET_PORTAL,    /* 200 and HTML */
     NET_BUSY,      /* 503, come back later */
     NET_REDIRECT,  /* 302 */
+    NET_FORGED,    /* another image that boots, as long as the new one, in its place */
+    NET_NONCE,     /* a status that answers another request, */
+    NET_DEVICE,    /* or another device, */
+    NET_UNSIGNED,  /* or whose signature is wrong; each with a counter that gives it away */
     NET_COUNT,
 };
 

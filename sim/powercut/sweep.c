@@ -14,14 +14,25 @@ enum {
     SMALL_WRITE = 256, /* bytes; records and otadata, as against a sector of an image */
     NET_EVERY = 2,     /* one random schedule in so many has network faults */
     FAULT_EVERY = 3,   /* likewise flash faults */
-    READ_STRIDE = 23,  /* of the reads, unless --full */
+    PLACES = 5,        /* bytes at which a message is broken */
+    PLACES_FULL = 32,
+    READ_STRIDE = 23, /* of the reads, unless --full */
 };
 
-static const char *const kind_names[SWEEP_KINDS] = {"single", "pairs", "faults", "random"};
+static const char *const kind_names[SWEEP_KINDS] = {"single", "pairs", "faults", "net", "random"};
 
 const char *sweep_kind_name(enum sweep_kind kind)
 {
     return kind_names[kind];
+}
+
+enum sweep_kind sweep_kind_find(const char *name)
+{
+    int kind = 0;
+    while (kind < SWEEP_KINDS && strcmp(kind_names[kind], name) != 0) {
+        kind++;
+    }
+    return (enum sweep_kind)kind;
 }
 
 struct sweep {
@@ -69,6 +80,17 @@ static void account(const struct sweep *s, const struct world *w)
 static enum kit_signing signing_of(const struct tally *t)
 {
     return t->schedules % SWEEP_REAL_EVERY == 0 ? KIT_ECDSA : KIT_MAC;
+}
+
+static int is_over(const struct sweep *s)
+{
+    return s->options->is_first && s->tally->violations > 0;
+}
+
+static int plays(const struct sweep *s, enum sweep_kind kind)
+{
+    const unsigned kinds = s->options->kinds;
+    return !is_over(s) && (kinds == 0 || (kinds >> kind & 1U) != 0);
 }
 
 /* ---- where and how a step can be cut ---- */
@@ -140,7 +162,7 @@ static void branch(void *ctx, const struct world *w, const struct sf_flash_op *o
     const struct sweep *s = l->sweep;
     const struct sweep_options *o = s->options;
     const int is_first = w->plan.cut_count == 0;
-    if (is_first && w->life.steps % o->jobs != o->job) {
+    if (is_over(s) || (is_first && w->life.steps % o->jobs != o->job)) {
         return;
     }
     s->tally->units_done += is_first ? 1 : 0;
@@ -149,7 +171,7 @@ static void branch(void *ctx, const struct world *w, const struct sf_flash_op *o
     }
     struct cut cut = {.step = w->step};
     for (uint32_t i = 0; cut_way(op, o->is_full, i, &cut); i++) {
-        if (mix(o->seed, w->life.steps * 512 + i) % l->every != 0) {
+        if (is_over(s) || mix(o->seed, w->life.steps * 512 + i) % l->every != 0) {
             continue;
         }
         world_branch(l->child, w, op, &cut);
@@ -211,7 +233,7 @@ static void sweep_fault(struct sweep *s, enum fault_kind kind, uint8_t forever)
     struct schedule plan = plain_plan(s);
     struct world *w = &s->world[0];
     plan.fault = (struct fault){.kind = kind, .forever = forever};
-    for (uint32_t n = 0;; n++) {
+    for (uint32_t n = 0; !is_over(s); n++) {
         plan.fault.nth = n * stride + (is_read ? mix(o->seed, n) % stride : 0);
         if (n % o->jobs != o->job) {
             continue;
@@ -234,6 +256,50 @@ static void sweep_faults(struct sweep *s)
         if (kind == FAULT_WRITE || kind == FAULT_ERASE) {
             sweep_fault(s, (enum fault_kind)kind, 1);
         }
+    }
+    s->tally->units_done++;
+}
+
+/* ---- the network ---- */
+
+static int has_place(enum net_kind kind)
+{
+    return kind == NET_CLOSE || kind == NET_STALL || kind == NET_TRUNCATE ||
+           kind == NET_DUPLICATE || kind == NET_CORRUPT;
+}
+
+/* Breaks one message in one way, at some bytes; 1 if the message came. */
+static int break_message(struct sweep *s, uint32_t message, enum net_kind kind)
+{
+    const uint32_t places = has_place(kind) ? (s->options->is_full ? PLACES_FULL : PLACES) : 1;
+    struct schedule plan = plain_plan(s);
+    struct world *w = &s->world[0];
+    plan.net_count = 1;
+    for (uint32_t i = 0; i < places && !is_over(s); i++) {
+        const uint32_t sector = i % 2 == 0 ? 1 : (i + 1) / 2 * SF_SECTOR_SIZE;
+        plan.net[0] = (struct net_fault){
+            .message = message,
+            .kind = kind,
+            .at = i < 4 ? sector : mix(s->options->seed, message * PLACES_FULL + i) & INT32_MAX};
+        start(w, s);
+        plan.signing = signing_of(s->tally);
+        world_play(w, &plan);
+        account(s, w);
+        if (w->server.messages <= message) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static void sweep_net(struct sweep *s)
+{
+    for (uint32_t message = s->options->job; message < s->messages; message += s->options->jobs) {
+        int reached = 1;
+        for (int kind = NET_GOOD + 1; kind < NET_COUNT && !is_over(s); kind++) {
+            reached &= break_message(s, message, (enum net_kind)kind);
+        }
+        s->tally->messages += (uint64_t)reached;
     }
     s->tally->units_done++;
 }
@@ -276,7 +342,7 @@ static void draw_fault(const struct sweep *s, uint32_t *random, struct schedule 
 static void sweep_random(struct sweep *s, uint32_t first, uint32_t count)
 {
     const struct sweep_options *o = s->options;
-    for (uint32_t i = first; i < first + count; i++) {
+    for (uint32_t i = first; i < first + count && !is_over(s); i++) {
         uint32_t random = mix(o->seed, i) | 1;
         struct schedule plan = plain_plan(s);
         if (i % o->jobs != o->job) {
@@ -348,22 +414,35 @@ static unsigned scenario_count(const struct sweep_options *o)
     return count;
 }
 
+static void play_small(struct sweep *s)
+{
+    s->kind = SWEEP_SINGLE;
+    if (plays(s, SWEEP_SINGLE)) {
+        sweep_single(s);
+    }
+    s->kind = SWEEP_PAIRS;
+    if (s->options->depth > 1 && plays(s, SWEEP_PAIRS)) {
+        sweep_pairs(s);
+    }
+    s->kind = SWEEP_FAULTS;
+    if (plays(s, SWEEP_FAULTS)) {
+        sweep_faults(s);
+    }
+    s->kind = SWEEP_NET;
+    if (plays(s, SWEEP_NET)) {
+        sweep_net(s);
+    }
+}
+
 static int run_scenario(struct sweep *s, const struct scenario *scenario, uint32_t index)
 {
     const struct sweep_options *o = s->options;
     int err = sweep_open(s, scenario, KIT_SMALL);
     if (err == SF_OK) {
-        s->kind = SWEEP_SINGLE;
-        sweep_single(s);
-        if (o->depth > 1) {
-            s->kind = SWEEP_PAIRS;
-            sweep_pairs(s);
-        }
-        s->kind = SWEEP_FAULTS;
-        sweep_faults(s);
+        play_small(s);
     }
     sweep_close(s);
-    if (err != SF_OK || o->random_count == 0) {
+    if (err != SF_OK || o->random_count == 0 || !plays(s, SWEEP_RANDOM)) {
         return err;
     }
     err = sweep_open(s, scenario, KIT_FULL);
@@ -400,7 +479,7 @@ uint64_t sweep_units(const struct sweep_options *o)
     for (const struct scenario *c = next_scenario(o, NULL); c; c = next_scenario(o, c)) {
         struct cost cost;
         if (sweep_cost(c, KIT_SMALL, &cost) == SF_OK) {
-            units += (uint64_t)cost.steps * (o->depth > 1 ? 2 : 1) + o->jobs;
+            units += (uint64_t)cost.steps * (o->depth > 1 ? 2 : 1) + 2UL * o->jobs;
         }
         units += o->random_count > 0 ? o->random_count / scenario_count(o) + 1 : 0;
     }

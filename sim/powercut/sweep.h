@@ -10,7 +10,7 @@ enum {
     SWEEP_REAL_EVERY = 64,
 };
 
-enum sweep_kind { SWEEP_SINGLE, SWEEP_PAIRS, SWEEP_FAULTS, SWEEP_RANDOM, SWEEP_KINDS };
+enum sweep_kind { SWEEP_SINGLE, SWEEP_PAIRS, SWEEP_FAULTS, SWEEP_NET, SWEEP_RANDOM, SWEEP_KINDS };
 
 struct sweep_options {
     unsigned depth; /* most cuts in one schedule */
@@ -19,6 +19,8 @@ struct sweep_options {
     const struct scenario *only; /* NULL = all */
     unsigned random_count;       /* schedules of SWEEP_RANDOM */
     unsigned pair_every;         /* one first cut in so many is followed by all second ones */
+    unsigned kinds;              /* 1 << enum sweep_kind each; 0 = all */
+    int is_first;                /* a job ends with its first violation */
     unsigned jobs;
     unsigned job; /* this one's number */
 };
@@ -37,7 +39,8 @@ struct tally {
     uint64_t cuts;
     uint64_t outside;
     uint64_t violations;
-    uint64_t real; /* schedules with ECDSA */
+    uint64_t real;     /* schedules with ECDSA */
+    uint64_t messages; /* that SWEEP_NET reached, each broken in every way */
     uint64_t units_done;
     unsigned finding_count;
     struct finding finding[SWEEP_FINDINGS];
@@ -66,5 +69,8 @@ int sweep_cost(const struct scenario *scenario, enum kit_size size, struct cost 
     __attribute__((warn_unused_result));
 
 const char *sweep_kind_name(enum sweep_kind kind);
+
+/* SWEEP_KINDS if there is none of that name. */
+enum sweep_kind sweep_kind_find(const char *name);
 
 #endif

@@ -53,6 +53,7 @@ static int on_step(void *ctx, const struct sf_flash_op *op)
         return 0;
     }
     const struct cut *cut = &w->plan.cut[w->cuts_done++];
+    w->life.boot_torn |= w->esp.power != VESP32_RUNNING;
     world_tell(w, "power is lost at step %u: %s of %zu bytes at 0x%06x", step,
                op->kind == SF_FLASH_OP_ERASE ? "erase" : "program", op->len, op->address);
     if (!world_is_burn(op)) {
@@ -372,6 +373,7 @@ void world_branch(struct world *to, const struct world *from, const struct sf_fl
     to->plan.cut[to->plan.cut_count++] = *cut;
     to->cuts_done = to->plan.cut_count;
     to->life.steps++;
+    to->life.boot_torn |= from->esp.power != VESP32_RUNNING;
     if (!world_is_burn(op)) {
         chip_tear(&to->chip, op, cut);
     } else if (cut->how == CUT_AFTER) {

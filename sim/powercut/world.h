@@ -44,6 +44,7 @@ struct life {
     uint64_t counter;
     uint64_t phase_start_ms;
     uint64_t boot_ms;
+    int boot_torn;  /* a cut hit the bootloader's own write */
     int is_outside; /* it ran into what docs/unbrickable.md does not promise */
     char violation[WORLD_VIOLATION_SIZE];
 };
