@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "device/steps.h"
+#include "formats/bytes.h"
 
 static const char checkin_path[] = "/device/v1/checkin";
 static const char enrol_path[] = "/device/v1/enrol";
@@ -142,6 +143,19 @@ int sf_exchange_enrolled(struct sf_core *c)
     return sf_pace_contact_now(c);
 }
 
+/* Whether the bootloader may boot what was confirmed there: with anti-rollback it boots nothing
+ * below the eFuse. What cannot be read is no way back either. */
+static int is_way_back(const struct sf_core *c, uint32_t address)
+{
+    const struct sf_flash *f = c->config->flash;
+    uint8_t bytes[4];
+    struct sf_reader r;
+    sf_reader_init(&r, bytes, sizeof(bytes));
+    return f->read(f->ctx, address + SF_IMAGE_SECURE_VERSION_OFFSET, bytes, sizeof(bytes)) ==
+               SF_OK &&
+           sf_read_u32le(&r) >= sf_trust_efuse(c);
+}
+
 static void fill_other_slot(const struct sf_core *c, int slot, struct sf_other_slot *out)
 {
     const struct sf_good_image *good = sf_install_good(c, slot);
@@ -152,7 +166,7 @@ static void fill_other_slot(const struct sf_core *c, int slot, struct sf_other_s
     out->content = SF_SLOT_EMPTY;
     if (good != NULL) {
         out->content = SF_SLOT_COMPLETE;
-        out->confirmed_here = 1;
+        out->confirmed_here = (uint8_t)is_way_back(c, map->offset);
         out->has_digest = 1;
         sf_digest_copy(out->digest, good->digest);
     } else if (c->held.slot == out->slot && c->held.bytes > 0) {
@@ -222,9 +236,7 @@ static void fill_checkin(struct sf_core *c, struct sf_checkin *k)
     k->seq = c->floor.seq;
     k->epoch = c->floor.epoch;
     k->root_version = c->root_version;
-    if (config->platform->efuse_secure_version != NULL) {
-        k->efuse_secure_version = config->platform->efuse_secure_version(config->platform->ctx);
-    }
+    k->efuse_secure_version = sf_trust_efuse(c);
     k->last_counter = c->floor.counter;
     k->longest_sleep_s = config->longest_sleep_s;
 }

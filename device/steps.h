@@ -67,6 +67,7 @@ int sf_trust_seq(const struct sf_core *c, const struct sf_manifest *manifest)
 int sf_trust_expired(const struct sf_core *c, const struct sf_status *status);
 int sf_trust_manifest(const struct sf_core *c, const struct sf_target *target,
                       const struct sf_manifest *manifest) __attribute__((warn_unused_result));
+uint32_t sf_trust_efuse(const struct sf_core *c); /* its secure_version */
 int sf_trust_head(const struct sf_core *c, const struct sf_image_head *head)
     __attribute__((warn_unused_result));
 

@@ -87,10 +87,15 @@ int sf_trust_manifest(const struct sf_core *c, const struct sf_target *target,
     return sf_trust_seq(c, manifest);
 }
 
-static int secure_version_fits(const struct sf_core *c, uint32_t version)
+uint32_t sf_trust_efuse(const struct sf_core *c)
 {
     const struct sf_platform *p = c->config->platform;
-    const uint32_t efuse = p->efuse_secure_version == NULL ? 0 : p->efuse_secure_version(p->ctx);
+    return p->efuse_secure_version == NULL ? 0 : p->efuse_secure_version(p->ctx);
+}
+
+static int secure_version_fits(const struct sf_core *c, uint32_t version)
+{
+    const uint32_t efuse = sf_trust_efuse(c);
     if (version < efuse) {
         return 0; /* an anti-rollback bootloader would not boot it */
     }

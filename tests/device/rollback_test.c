@@ -110,10 +110,14 @@ static void does_not_go_back_to_a_damaged_image(void **state)
 static void does_not_go_back_below_the_efuse(void **state)
 {
     struct rig *r = *state;
+    assert_int_equal(r->server.last.other[0].content, SF_SLOT_COMPLETE);
+    assert_int_equal(r->server.last.other[0].confirmed_here, 1);
     r->efuse = 1;
     ask_back(r, &r->v1);
     assert_int_equal(rig_settle_again(r), SF_ACTION_WAIT);
     assert_int_equal(r->server.outcome[1].error, SF_ERR_SECURE_VERSION);
+    assert_int_equal(r->server.last.other[0].content, SF_SLOT_COMPLETE);
+    assert_int_equal(r->server.last.other[0].confirmed_here, 0); /* and that it cannot, it tells */
 }
 
 static void stays_on_the_newer_image_when_going_back_fails(void **state)
