@@ -21,7 +21,7 @@
 #include "cli/manifest_make.h"
 #include "cli/out.h"
 
-enum { P_PRODUCT, P_KEY, P_TARGET, P_NOTES, P_NO_RECORD, P_HW, P_VERSION, P_QUIET };
+enum { P_PRODUCT, P_KEY, P_TARGET, P_NOTES, P_NO_RECORD, P_BURN, P_HW, P_VERSION, P_QUIET };
 
 enum { LIST_MAX = 100000 };
 
@@ -31,6 +31,8 @@ const struct cli_option release_publish_options[] = {
     {"target", NULL, "let the product's devices run it at once", 0, 0},
     {"notes", "TEXT", "what is new, for people", 0, 0},
     {"allow-no-record", NULL, "publish an image that can never be updated by Surefoot again", 0, 0},
+    {"allow-burn", NULL, "permit devices to burn the image's secure_version: no way back from it",
+     0, 0},
     {"hw-revision", "NAME", "the hardware revision of an image without updater record", 0, 0},
     {"release-version", "TEXT", "the version of an image that says none (esp8266)", 0, 0},
     {"quiet", NULL, "say nothing on stderr but warnings and errors", 'q', 0},
@@ -266,6 +268,29 @@ static int check_same(struct publish *p, json_t *release)
     return CLI_OK;
 }
 
+/* The highest of the images', which devices may be permitted to burn. */
+static int check_burn(const struct publish *p)
+{
+    uint32_t highest = 0;
+    for (unsigned i = 0; i < p->count; i++) {
+        const uint32_t version = p->image[i].image.head.desc.secure_version;
+        highest = version > highest ? version : highest;
+    }
+    if (cli_given(p->args, P_BURN)) {
+        return highest > 0 ? CLI_OK
+                           : cli_fail(CLI_REFUSED,
+                                      "cannot publish '%s' with --allow-burn: its secure_version "
+                                      "is 0, so there is nothing to burn; leave it out",
+                                      p->image[0].path);
+    }
+    if (highest > 0 && !p->is_plain && !p->client.is_quiet) {
+        cli_note("surefoot: note: secure_version is %u: devices whose eFuse is below it will not "
+                 "be offered this release; --allow-burn permits them to burn it",
+                 highest);
+    }
+    return CLI_OK;
+}
+
 /* secure_version never goes back. */
 static int check_secure_version(const struct publish *p, const json_t *release)
 {
@@ -322,6 +347,7 @@ static int check_all(struct publish *p)
         status = check_image(p, &p->image[i]);
     }
     status = status == CLI_OK ? check_together(p) : status;
+    status = status == CLI_OK ? check_burn(p) : status;
     return status == CLI_OK ? check_against_releases(p) : status;
 }
 
@@ -399,6 +425,9 @@ static int post_release(struct publish *p, json_t **answer)
     if (cli_given(p->args, P_NO_RECORD)) {
         json_object_set_new(body, "force", json_pack("[s]", "no-record"));
     }
+    if (cli_given(p->args, P_BURN)) {
+        json_object_set_new(body, "allow_burn", json_true());
+    }
     status = client_call(&p->client, "POST", &path, body, answer);
     json_decref(body);
     return status;
@@ -445,10 +474,15 @@ static int set_target(struct publish *p)
 static void print_release(const json_t *release, int64_t now_s)
 {
     static const struct out_column columns[] = {
-        {"product", "product", OUT_PLAIN}, {"version", "version", OUT_PLAIN},
-        {"published", "created", OUT_AGE}, {"by", "created_by", OUT_PLAIN},
-        {"state", "state", OUT_PLAIN},     {"secure_version", "secure_version", OUT_PLAIN},
-        {"notes", "notes", OUT_PLAIN},     {NULL, NULL, OUT_PLAIN},
+        {"product", "product", OUT_PLAIN},
+        {"version", "version", OUT_PLAIN},
+        {"published", "created", OUT_AGE},
+        {"by", "created_by", OUT_PLAIN},
+        {"state", "state", OUT_PLAIN},
+        {"secure_version", "secure_version", OUT_PLAIN},
+        {"may be burnt", "allow_burn", OUT_PLAIN},
+        {"notes", "notes", OUT_PLAIN},
+        {NULL, NULL, OUT_PLAIN},
     };
     static const struct out_column manifest_columns[] = {
         {"HW", "hw_revision", OUT_PLAIN}, {"SEQ", "seq", OUT_PLAIN},

@@ -360,13 +360,22 @@ static int refused(const struct run *r, const struct target *t)
            (p->state == DEPLOYMENT_CANCELLED && p->error == SF_ERR_CANCELLED);
 }
 
-/* Why the device could never take it: SF_OK if it could. */
-static int impossible(const struct run *r, const struct target *t)
+/* Why the device could never take it, in words too: SF_OK if it could. */
+static int impossible(const struct run *r, const struct target *t, const char **why)
 {
-    if (t->secure_version < r->report->efuse_secure_version) {
+    const uint32_t efuse = r->report->efuse_secure_version;
+    if (t->secure_version < efuse) {
+        *why = "its secure_version is below the eFuse's";
+        return SF_ERR_SECURE_VERSION;
+    }
+    if (t->secure_version > efuse && !t->may_burn) {
+        *why = "its secure_version is above the eFuse's, and only a release published with "
+               "--allow-burn may burn it";
         return SF_ERR_SECURE_VERSION;
     }
     if (t->seq < r->report->seq && way_back(r->report, t->image_digest) == NULL) {
+        *why = "it accepted a later manifest and holds no such image; publish it again as a new "
+               "release";
         return SF_ERR_SEQ_OLD;
     }
     return SF_OK;
@@ -387,19 +396,15 @@ static void create(struct run *r, const struct target *t)
     d->changed_at = r->now;
     r->out->created = 1;
 
-    int error = impossible(r, t);
+    const char *why = NULL;
+    const int error = impossible(r, t, &why);
     if (error == SF_OK) {
         offer(r, d);
         return;
     }
     d->state = DEPLOYMENT_FAILED; /* never offered: the row keeps it from being tried each time */
     d->error = error;
-    struct event *event =
-        tell(r, EVENT_FAILED, "%s cannot go to this device: %s", t->version,
-             error == SF_ERR_SEQ_OLD
-                 ? "it accepted a later manifest and holds no such image; publish it again as a "
-                   "new release"
-                 : "its secure_version is below the eFuse's");
+    struct event *event = tell(r, EVENT_FAILED, "%s cannot go to this device: %s", t->version, why);
     event->error = error;
     event->release_id = t->release_id;
 }
@@ -545,9 +550,9 @@ static void fill_answer(struct run *r, const struct target *t)
     a->release_id = r->device->desired_release;
     a->counter = r->device->desired_seq;
     a->next_checkin_s = next_checkin(r);
-    if (a->action == SF_STATUS_INSTALL && t != NULL && t->release_id == a->release_id) {
-        a->max_secure_version = t->secure_version;
-    }
+    const int is_target =
+        a->action != SF_STATUS_STAY && t != NULL && t->release_id == a->release_id;
+    a->max_secure_version = is_target && t->may_burn ? t->secure_version : 0;
 }
 
 static void finish(struct run *r)

@@ -28,6 +28,7 @@ struct target {
     uint8_t image_digest[DIGEST_SIZE];
     uint64_t seq; /* of the manifest */
     uint32_t secure_version;
+    int may_burn; /* the publisher permits devices to burn that */
     char version[VERSION_MAX_LEN + 1];
 };
 

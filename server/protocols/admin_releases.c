@@ -121,11 +121,12 @@ static json_t *release_json(struct store_reader *r, const char *product, const s
     while (store_manifest_list(r, row->id, manifest.id, &manifest, 1) == 1) {
         (void)json_array_append_new(list, manifest_json(r, &manifest));
     }
-    return json_pack("{s:s, s:s, s:s, s:I, s:s, s:o, s:s, s:o}", "product", product, "version",
+    return json_pack("{s:s, s:s, s:s, s:I, s:b, s:s, s:o, s:s, s:o}", "product", product, "version",
                      row->version, "state",
                      row->state == RELEASE_WITHDRAWN ? "withdrawn" : "published", "secure_version",
-                     (json_int_t)row->secure_version, "created_by", row->created_by, "created",
-                     json_time(row->created_at), "notes", row->notes, "manifests", list);
+                     (json_int_t)row->secure_version, "allow_burn", row->allow_burn != 0,
+                     "created_by", row->created_by, "created", json_time(row->created_at), "notes",
+                     row->notes, "manifests", list);
 }
 
 void handle_release_list(struct exchange *x, void *ctx)
@@ -259,6 +260,7 @@ static int read_publication(struct exchange *x, struct publication *pub)
         request_refuse(&r, "bad_field", "%s", why);
     }
     pub->notes = request_text(&r, "notes", OPTIONAL, STORE_NOTES_MAX);
+    pub->release.allow_burn = (uint32_t)request_bool(&r, "allow_burn");
     read_force(&r, pub);
     read_parts(&r, pub);
     return request_end(&r);
@@ -448,6 +450,11 @@ static int publish(struct store_tx *tx, struct change *c)
             pub->release.secure_version = head->desc.secure_version;
         }
     }
+    if (pub->release.allow_burn && pub->release.secure_version == 0) {
+        return refuse(&c->why, 422, "nothing_to_burn",
+                      "'allow_burn' permits devices to burn the images' secure_version into their "
+                      "eFuses, and it is 0: leave 'allow_burn' out");
+    }
     int err = store_release_add(tx, &pub->release);
     if (err == SF_ERR_EXISTS) {
         return refuse(&c->why, 409, "exists", "product '%s' has a release '%s' already",
@@ -491,7 +498,8 @@ void handle_release_publish(struct exchange *x, void *ctx)
     c->data = pub;
     c->run = publish;
     c->answer = answer_published;
-    change_detail(c, json_pack("{s:I, s:b}", "manifests", (json_int_t)pub->part_count, "forced",
-                               pub->force != 0));
+    change_detail(c,
+                  json_pack("{s:I, s:b, s:b}", "manifests", (json_int_t)pub->part_count, "forced",
+                            pub->force != 0, "allow_burn", pub->release.allow_burn != 0));
     change_submit(c);
 }

@@ -98,7 +98,8 @@ static const struct route routes[] = {
     {METHOD_POST, "/api/v1/products/:product/releases", ROLE_PUBLISHER, BODY_MEMORY, PUBLISH_MAX,
      JSON, handle_release_publish,
      "Publish: version, notes, manifests [{hw_revision, envelope}] (plain products: artifact), "
-     "force [\"no-record\"]"},
+     "force [\"no-record\"], "
+     "allow_burn"},
     {METHOD_GET, "/api/v1/products/:product/releases/:version", ROLE_VIEWER, BODY_NONE, 0, NULL,
      handle_release_show, "One release"},
     {METHOD_GET, "/api/v1/products/:product/releases/:version/manifests/:hw_revision", ROLE_VIEWER,

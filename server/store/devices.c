@@ -44,6 +44,7 @@ static int view_target(struct store_reader *r, struct device_view *v)
     }
     memcpy(t->version, release.version, sizeof t->version);
     t->secure_version = release.secure_version;
+    t->may_burn = (int)release.allow_burn;
     err = store_manifest_find(r, t->release_id, v->device.class_id, &manifest);
     if (err < 0 || release.state != RELEASE_PUBLISHED) {
         return err == SF_ERR_NOTFOUND ? SF_OK : err; /* nothing for this device */

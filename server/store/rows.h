@@ -81,6 +81,7 @@ struct release {
     int64_t created_at;
     uint32_t secure_version;
     uint32_t state;                    /* enum release_state */
+    uint32_t allow_burn;               /* its secure_version may be burnt into eFuses */
     char version[VERSION_MAX_LEN + 1]; /* unique in the product */
     char created_by[NAME_MAX_LEN + 1];
     char notes[STORE_NOTES_MAX + 1];

@@ -102,6 +102,7 @@ static const struct column release[] = {
     TEXT(release, created_by, "created_by", NONE),
     I64(release, created_at, "created_at", NONE),
     TEXT(release, notes, "notes", NONE),
+    U32(release, allow_burn, "allow_burn", NONE),
 };
 
 static const struct column artifact[] = {

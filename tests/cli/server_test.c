@@ -282,11 +282,39 @@ static void a_lower_secure_version_is_refused(void **state)
     (void)state;
     struct esp_image_spec spec = {
         .size = SIZE, .class_uuid = class_a, .version = "3.0.0", .secure_version = 2};
-    run_expect(publish(write_image("s.bin", &spec)), 0, NULL);
+    run_expect(publish(write_image("s.bin", &spec)), 0, "--allow-burn permits them to burn it");
     spec.version = "3.1.0";
     spec.secure_version = 1;
     run_expect(publish(write_image("s.bin", &spec)), 1,
                "its secure_version is 1, product 'lamp' had a release with 2");
+}
+
+static void a_secure_version_may_be_burnt_only_if_the_publisher_says_so(void **state)
+{
+    (void)state;
+    struct esp_image_spec spec = {
+        .size = SIZE, .class_uuid = class_a, .version = "3.2.0", .secure_version = 2};
+    const char *path = write_image("b.bin", &spec);
+    run_expect(
+        run_surefoot("release", "publish", path, "-p", "lamp", "-k", key, "--allow-burn", NULL), 0,
+        NULL);
+    json_t *burns = run_json(run_surefoot("release", "show", "lamp", "3.2.0", "--json", NULL));
+    assert_true(json_is_true(json_object_get(burns, "allow_burn")));
+    json_decref(burns);
+    json_t *keeps = run_json(run_surefoot("release", "show", "lamp", "3.0.0", "--json", NULL));
+    assert_true(json_is_false(json_object_get(keeps, "allow_burn")));
+    json_decref(keeps);
+    const struct run *r = run_surefoot("release", "show", "lamp", "3.2.0", NULL);
+    assert_non_null(strstr(r->out, "may be burnt"));
+}
+
+static void there_is_nothing_to_burn_at_secure_version_0(void **state)
+{
+    (void)state;
+    const struct esp_image_spec spec = {.size = SIZE, .class_uuid = class_a, .version = "1.9.0"};
+    run_expect(run_surefoot("release", "publish", write_image("z.bin", &spec), "-p", "lamp", "-k",
+                            key, "--allow-burn", NULL),
+               1, "so there is nothing to burn");
 }
 
 static void an_image_without_record_goes_out_only_when_one_insists(void **state)
@@ -450,7 +478,9 @@ int main(void)
         cmocka_unit_test(one_release_has_an_image_for_each_hardware_revision),
         cmocka_unit_test(the_same_images_are_published_once),
         cmocka_unit_test(what_devices_would_refuse_is_refused_before_the_upload),
+        cmocka_unit_test(there_is_nothing_to_burn_at_secure_version_0),
         cmocka_unit_test(a_lower_secure_version_is_refused),
+        cmocka_unit_test(a_secure_version_may_be_burnt_only_if_the_publisher_says_so),
         cmocka_unit_test(an_image_without_record_goes_out_only_when_one_insists),
         cmocka_unit_test(a_plain_product_takes_plain_images_without_a_key),
         cmocka_unit_test(an_esp8266_is_published_by_the_version_that_is_given),

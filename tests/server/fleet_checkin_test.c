@@ -444,21 +444,6 @@ static void an_older_release_that_is_not_there_fails_at_once_with_a_reason(void 
     assert_int_equal(a->counter, 1);
 }
 
-static void a_release_below_the_efuse_is_never_offered(void **state)
-{
-    (void)state;
-    w.report.efuse_secure_version = 3;
-    world_target(&w, 2);
-    w.target.secure_version = 2;
-    assert_int_equal(poll()->action, SF_STATUS_STAY);
-    assert_int_equal(world_current(&w)->error, SF_ERR_SECURE_VERSION);
-    world_target(&w, 3);
-    w.target.secure_version = 4;
-    const struct checkin_answer *a = poll();
-    assert_int_equal(a->action, SF_STATUS_INSTALL);
-    assert_int_equal(a->max_secure_version, 4);
-}
-
 static void no_manifest_for_its_hardware_means_no_offer(void **state)
 {
     (void)state;
@@ -585,7 +570,6 @@ int main(void)
         T(a_new_target_supersedes_a_download),
         T(an_older_release_is_a_way_back_without_download_if_the_slot_holds_it),
         T(an_older_release_that_is_not_there_fails_at_once_with_a_reason),
-        T(a_release_below_the_efuse_is_never_offered),
         T(no_manifest_for_its_hardware_means_no_offer),
         T(a_device_that_reports_another_class_gets_nothing),
         T(a_suspected_clone_is_told_once_and_changes_nothing_else),

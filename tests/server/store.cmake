@@ -2,7 +2,7 @@
 foreach(test deployment device outcome release root)
   sf_test(fleet_${test}_test SOURCES fleet_${test}_test.c LIBS sf_fleet sf_test_support)
 endforeach()
-foreach(test checkin freeze plain random)
+foreach(test burn checkin freeze plain random)
   sf_test(fleet_${test}_test SOURCES fleet_${test}_test.c fleet_world.c LIBS sf_fleet)
 endforeach()
 

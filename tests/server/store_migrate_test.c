@@ -24,6 +24,7 @@ static const char *const pins[] = {
     "180517231a155bee0cda57cbe2d46609c9b4354d203b2531148eaa82a4f59bcf",
     "2415048c4705466e9272c44ed64f7a0f49f671badf99e2ec900876f4373fa695",
     "43298b9c49f933ae4b3c4ea1c4f48c741d4bad52755fa79e9308567bc098d599",
+    "a22841527820e2a664ed2f884fb15d7fbc5ca89e7d8a52fe638ecae9462295b1",
 };
 
 static char *folder;
@@ -303,6 +304,18 @@ static void a_migration_that_fails_in_its_middle_leaves_the_old_schema(void **st
     store_close(kit_open(folder));
 }
 
+/* 1 if a version and a count are those of a schema with all that leads to it. */
+static int is_whole(const char *text)
+{
+    char whole[32];
+    int found = 0;
+    for (unsigned version = 1; version <= migration_count; version++) {
+        (void)snprintf(whole, sizeof whole, "%u %u\n", version, version);
+        found |= strcmp(text, whole) == 0;
+    }
+    return found;
+}
+
 /* The disk is full or broken at the n-th write while it migrates, for every n. */
 static void with_faults(enum fault_kind kind)
 {
@@ -330,8 +343,7 @@ static void with_faults(enum fault_kind kind)
             db = open_db();
             text_of(db, "SELECT max(version) || ' ' || count(*) FROM schema_version", text,
                     sizeof text);
-            assert_true(strcmp(text, "1 1\n") == 0 || strcmp(text, "2 2\n") == 0 ||
-                        strcmp(text, "3 3\n") == 0);
+            assert_true(is_whole(text));
             (void)sqlite3_close(db);
             store_close(kit_open(folder)); /* once the disk is well */
         }
