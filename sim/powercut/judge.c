@@ -35,12 +35,24 @@ static uint32_t slot_offset(const struct kit *k, int slot)
     return slot < 0 ? k->factory_offset : KIT_SLOT_0 + (uint32_t)slot * k->slot_size;
 }
 
+static int holds(const struct world *w, uint32_t offset, const struct kit_release *r)
+{
+    uint8_t piece[SF_SECTOR_SIZE];
+    for (uint32_t at = 0; at < r->image_len; at += sizeof(piece)) {
+        const uint32_t left = r->image_len - at;
+        const size_t len = left < sizeof(piece) ? left : sizeof(piece);
+        vesp32_peek(&w->esp, offset + at, piece, len);
+        if (memcmp(piece, r->image + at, len) != 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
 enum kit_image judge_image_in(const struct world *w, int slot)
 {
-    const uint8_t *at = w->chip.flash.cells + slot_offset(w->kit, slot);
     for (int i = 0; i < KIT_IMAGES; i++) {
-        const struct kit_release *r = &w->kit->release[i];
-        if (memcmp(at, r->image, r->image_len) == 0) {
+        if (holds(w, slot_offset(w->kit, slot), &w->kit->release[i])) {
             return (enum kit_image)i;
         }
     }
@@ -50,8 +62,9 @@ enum kit_image judge_image_in(const struct world *w, int slot)
 static void read_entries(const struct world *w, struct sf_otadata_entry entry[2])
 {
     for (unsigned i = 0; i < 2; i++) {
-        sf_otadata_decode(w->chip.flash.cells + KIT_OTADATA + (size_t)i * SF_OTADATA_SECTOR_SIZE,
-                          &entry[i]);
+        uint8_t bytes[SF_OTADATA_ENTRY_SIZE];
+        vesp32_peek(&w->esp, KIT_OTADATA + i * SF_OTADATA_SECTOR_SIZE, bytes, sizeof(bytes));
+        sf_otadata_decode(bytes, &entry[i]);
     }
 }
 

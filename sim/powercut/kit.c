@@ -106,6 +106,9 @@ const struct scenario scenarios[] = {
      .what = "a higher secure_version, burnt by an anti-rollback bootloader",
      .anti_rollback = 1},
     {.name = "static-tree", .what = "an update from a static tree, without a server", .offline = 1},
+    {.name = "encrypted",
+     .what = "a good image under flash encryption, which takes 16 bytes at once",
+     .encrypted = 16},
     {.name = NULL},
 };
 

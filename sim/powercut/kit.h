@@ -39,6 +39,7 @@ struct scenario {
     uint8_t starts_updated; /* the old image came by an update; what it replaced is known good */
     uint8_t rolls_back;     /* and that is the new image: the server wants it back */
     uint8_t offline;        /* a static tree in place of the server */
+    uint8_t encrypted;      /* flash encryption, which takes so many bytes at once: 16 or 32 */
     enum scenario_end end;
     int reason;        /* what an undisturbed update tells of its end: SF_ERR_... */
     uint32_t new_size; /* bytes of the new image in KIT_SMALL; 0 = 20 KiB and a bit */

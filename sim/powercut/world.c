@@ -278,6 +278,7 @@ void world_resume(struct world *w, enum kit_signing signing)
 
 static void make_device(struct world *w, uint32_t efuse)
 {
+    static const uint8_t flash_key[SF_HOST_CRYPT_KEY_SIZE] = "no secret at all";
     const struct scenario *s = w->kit->scenario;
     struct vesp32_options o = {
         .crypto = &w->crypto,
@@ -285,6 +286,8 @@ static void make_device(struct world *w, uint32_t efuse)
         .rollback = !s->no_rollback,
         .anti_rollback = s->anti_rollback,
         .efuse_secure_version = efuse,
+        .flash_key = s->encrypted > 0 ? flash_key : NULL,
+        .flash_write_size = s->encrypted,
         .burn = on_burn,
         .burn_ctx = w,
     };
@@ -344,7 +347,8 @@ int world_open(struct world *w, struct kit *kit)
     kit_flash(kit, &w->chip);
     server_init(&w->server, kit);
     make_device(w, 0);
-    return prelude(w);
+    err = kit->scenario->encrypted > 0 ? vesp32_encrypt_flash(&w->esp) : SF_OK;
+    return err == SF_OK ? prelude(w) : err;
 }
 
 void world_close(struct world *w)
