@@ -212,6 +212,50 @@ static int open_flash(const struct fleet *f, struct fleet_device *d)
     return sf_host_flash_open_file(&d->flash, path, o->flash_size);
 }
 
+/* ---- eFuses: a number in a file, which only grows ---- */
+
+static int efuse_path(const struct fleet_device *d, char path[PATH_SIZE])
+{
+    const int len = snprintf(path, PATH_SIZE, "%s/%s.efuse", d->fleet->options.state_dir, d->id);
+    return len < 0 || len >= PATH_SIZE ? SF_ERR_RANGE : SF_OK;
+}
+
+/* Whole or not at all, as eFuse bits. */
+// NOLINTNEXTLINE(readability-non-const-parameter): the type of vesp32_options.burn
+static int keep_efuse(void *ctx, uint32_t from, uint32_t *to)
+{
+    const struct fleet_device *d = ctx;
+    char path[PATH_SIZE];
+    char part[PATH_SIZE + 8];
+    (void)from;
+    int err = efuse_path(d, path);
+    if (err < 0) {
+        return err;
+    }
+    snprintf(part, sizeof(part), "%s.part", path);
+    FILE *file = fopen(part, "we");
+    int ok = file && fprintf(file, "%u\n", *to) > 0;
+    ok &= file && fclose(file) == 0;
+    return ok && rename(part, path) == 0 ? SF_OK : SF_ERR_IO;
+}
+
+static int load_efuse(const struct fleet_device *d, uint32_t *out)
+{
+    char path[PATH_SIZE];
+    int err = efuse_path(d, path);
+    FILE *file = err < 0 ? NULL : fopen(path, "re");
+    if (!file) {
+        return err < 0 || errno == ENOENT ? err : SF_ERR_IO;
+    }
+    char text[16] = "";
+    char *end = text;
+    if (fgets(text, sizeof(text), file)) {
+        *out = (uint32_t)strtoul(text, &end, 10);
+    }
+    fclose(file);
+    return end > text && *end == '\n' ? SF_OK : SF_ERR_FORMAT;
+}
+
 static int open_device(struct fleet *f, unsigned i)
 {
     struct fleet_device *d = &f->device[i];
@@ -219,6 +263,14 @@ static int open_device(struct fleet *f, unsigned i)
     snprintf(d->id, sizeof(d->id), "02%06x%04x", f->options.seed & 0xffffffu, i & 0xffffu);
     d->fleet = f;
     int err = open_flash(f, d);
+    if (err < 0) {
+        return err;
+    }
+    if (options.anti_rollback && f->options.state_dir) {
+        err = load_efuse(d, &options.efuse_secure_version);
+        options.burn = keep_efuse;
+        options.burn_ctx = d;
+    }
     if (err < 0) {
         return err;
     }

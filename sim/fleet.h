@@ -10,7 +10,7 @@
  * check-in, a retry, a self-test) and at the host's pace while a request is open, so that timeouts
  * mean what they mean on a real network.
  *
- * Memory: about 9 KiB a device, and of its flash only the pages that differ from the common image
+ * Memory: about 10 KiB a device, and of its flash only the pages that differ from the common image
  * (a private mapping); with a state folder the flash is a file mapping, which the kernel writes
  * back at leisure. */
 
@@ -24,7 +24,9 @@ struct fleet_options {
     struct vesp32_options device; /* of each; firmware.device_id and work are the fleet's to fill */
     int base_fd;                  /* file with the flash that each device starts from */
     uint32_t flash_size;          /* bytes */
-    const char *state_dir; /* flash files are kept there as <id>.bin; NULL = in memory, not kept */
+    /* Flash files are kept there as <id>.bin, a burnt secure_version as <id>.efuse; NULL = in
+     * memory, not kept. */
+    const char *state_dir;
     unsigned count;        /* 1..FLEET_MAX */
     uint32_t seed;         /* of the ids: 24 bits */
     uint32_t speed;        /* >= 1 */

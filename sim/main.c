@@ -351,6 +351,7 @@ static void fill_fleet_options(const struct options *o, const struct sf_crypto *
     out->max_requests = request_limit(o->max_requests);
     out->device.crypto = crypto;
     out->device.rollback = !o->no_rollback;
+    out->device.anti_rollback = o->anti_rollback != 0;
     out->device.flash_key = o->flash_encryption ? flash_key : NULL;
     struct sf_config *firmware = &out->device.firmware;
     firmware->hw_revision = o->hw_revision;

@@ -42,6 +42,8 @@ static const char help_text[] =
     "  --hw-revision TEXT       hardware revision the devices report (default 1)\n"
     "  --chip-rev N             chip revision, major * 100 + minor (default 3: v0.3)\n"
     "  --no-rollback            their bootloader was built without rollback support\n"
+    "  --anti-rollback          or with anti-rollback: it boots nothing below its eFuse's\n"
+    "                           secure_version, and burns that of a confirmed image\n"
     "  --secure-boot-key FILE   Secure Boot V2 is on, with this key (PEM) in their eFuse: they\n"
     "                           boot and install what it has signed, and nothing else\n"
     "  --flash-encryption       tables, slots and otadata lie encrypted in flash (XTS-AES, the\n"
@@ -249,6 +251,7 @@ enum option_place { /* where a value goes */
                     PLACE_SEED,
                     PLACE_ROWS,
                     PLACE_NO_ROLLBACK,
+                    PLACE_ANTI_ROLLBACK,
                     PLACE_FLASH_ENCRYPTION,
                     PLACE_JSON,
                     PLACE_PROGRESS,
@@ -290,6 +293,7 @@ static const struct row rows[] = {
     {"rows", KIND_NUMBER, PLACE_ROWS, 0, 65535},
     {"until", KIND_UNTIL, PLACE_NONE, 0, 0},
     {"no-rollback", KIND_FLAG, PLACE_NO_ROLLBACK, 0, 0},
+    {"anti-rollback", KIND_FLAG, PLACE_ANTI_ROLLBACK, 0, 0},
     {"flash-encryption", KIND_FLAG, PLACE_FLASH_ENCRYPTION, 0, 0},
     {"json", KIND_FLAG, PLACE_JSON, 0, 0},
     {"progress", KIND_FLAG, PLACE_PROGRESS, 0, 0},
@@ -387,6 +391,7 @@ static int set_option(struct parser *p, const struct row *row, const char *value
         return set_until(p, value);
     case KIND_FLAG:
         o->no_rollback |= row->place == PLACE_NO_ROLLBACK;
+        o->anti_rollback |= row->place == PLACE_ANTI_ROLLBACK;
         o->flash_encryption |= row->place == PLACE_FLASH_ENCRYPTION;
         o->json |= row->place == PLACE_JSON;
         o->progress |= row->place == PLACE_PROGRESS;
@@ -495,6 +500,11 @@ static int check_run(struct parser *p)
     }
     if (o->flash_size % 4096 != 0) {
         return fail(p, SF_ERR_RANGE, "--flash-size must be a multiple of 4096");
+    }
+    if (o->no_rollback && o->anti_rollback) {
+        return fail(p, SF_ERR_RANGE,
+                    "give one of --no-rollback and --anti-rollback: a bootloader with "
+                    "anti-rollback rolls back");
     }
     if (strlen(o->hw_revision) > 15) {
         return fail(p, SF_ERR_RANGE, "--hw-revision has at most 15 characters");

@@ -36,6 +36,7 @@ struct options {
     unsigned max_requests;
     uint16_t chip_revision;
     int no_rollback;
+    int anti_rollback;
     int secure_boot; /* is on, with the one key of this digest */
     uint8_t secure_boot_digest[SF_SHA256_SIZE];
     int flash_encryption;

@@ -77,6 +77,7 @@ struct run *shop_run_devices(const struct shop *s, const char *state, const char
                                 "--timeout",
                                 "100",
                                 "--json",
+                                s->device_option,
                                 NULL};
     struct run *r = run_program(argv);
     if (r->status != 0) {

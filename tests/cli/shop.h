@@ -10,7 +10,8 @@
 enum { SHOP_IMAGE_SIZE = 20480, SHOP_SLOT_SIZE = 65536 };
 
 struct shop {
-    const char *key; /* path */
+    const char *key;           /* path */
+    const char *device_option; /* one more word for surefoot-sim; NULL = none */
     uint8_t class_a[SF_UUID_SIZE];
     uint8_t class_b[SF_UUID_SIZE];
 };

@@ -70,6 +70,10 @@ static void every_kind_of_value_is_taken(void **state)
     assert_int_equal(o.json, 1);
     assert_int_equal(o.ramp_ms, 3000);
     assert_int_equal(o.flash_encryption, 0);
+    assert_int_equal(PARSE(&o, error, GOOD_RUN, "--anti-rollback"), SF_OK);
+    assert_int_equal(o.anti_rollback, 1);
+    assert_int_equal(PARSE(&o, error, GOOD_RUN, "--anti-rollback", "--no-rollback"), SF_ERR_RANGE);
+    assert_non_null(strstr(error, "give one of --no-rollback and --anti-rollback"));
     assert_int_equal(PARSE(&o, error, GOOD_RUN, "--flash-encryption"), SF_OK);
     assert_int_equal(o.flash_encryption, 1);
     assert_int_equal(PARSE(&o, error, GOOD_RUN, "--until", "forever"), SF_OK);
