@@ -192,6 +192,14 @@ static int create_flash_file(const struct fleet *f, const char *path)
     return err;
 }
 
+/* A flash file stays what it was made as: only a plain one has a table that can be read. */
+static int check_encryption(const struct fleet *f, const struct sf_host_flash *flash)
+{
+    const uint8_t *table = flash->cells + SF_PARTITION_TABLE_OFFSET;
+    const int is_plain = (table[0] | table[1] << 8) == SF_PARTITION_MAGIC;
+    return is_plain == (f->options.device.flash_key == NULL) ? SF_OK : SF_ERR_EXISTS;
+}
+
 static int open_flash(const struct fleet *f, struct fleet_device *d)
 {
     const struct fleet_options *o = &f->options;
@@ -209,7 +217,8 @@ static int open_flash(const struct fleet *f, struct fleet_device *d)
             return err;
         }
     }
-    return sf_host_flash_open_file(&d->flash, path, o->flash_size);
+    const int err = sf_host_flash_open_file(&d->flash, path, o->flash_size);
+    return err < 0 ? err : check_encryption(f, &d->flash);
 }
 
 /* ---- eFuses: a number in a file, which only grows ---- */

@@ -367,6 +367,19 @@ static void fill_fleet_options(const struct options *o, const struct sf_crypto *
     }
 }
 
+static void say_no_start(const struct options *o, int device, int err)
+{
+    if (err == SF_ERR_EXISTS) {
+        fprintf(stderr,
+                "surefoot-sim: the flash of device %d in '%s' was made with%s --flash-encryption: "
+                "go on with it so, or take another folder\n",
+                device, o->state_dir, o->flash_encryption ? "out" : "");
+        return;
+    }
+    fprintf(stderr, "surefoot-sim: cannot start device %d: %s%s%s\n", device, sf_err_str(err),
+            err == SF_ERR_IO ? ": " : "", err == SF_ERR_IO ? strerrordesc_np(errno) : "");
+}
+
 static int run(const struct options *o)
 {
     struct sf_crypto crypto;
@@ -390,8 +403,7 @@ static int run(const struct options *o)
     }
     int err = fleet_open(&r.fleet, &options, &failed);
     if (err < 0) {
-        fprintf(stderr, "surefoot-sim: cannot start device %d: %s%s%s\n", failed, sf_err_str(err),
-                err == SF_ERR_IO ? ": " : "", err == SF_ERR_IO ? strerrordesc_np(errno) : "");
+        say_no_start(o, failed, err);
         close(options.base_fd);
         return EXIT_USAGE;
     }

@@ -223,6 +223,11 @@ static void with_flash_encryption_the_flash_is_ciphertext_and_boots(void **state
     assert_int_equal(fread(magic, 1, sizeof(magic), file), sizeof(magic));
     fclose(file);
     assert_true(magic[0] != 0xaa || magic[1] != 0x50);
+    assert_int_equal(RUN(w, "run", "--server", "https://127.0.0.1:1", "--firmware", w->app,
+                         "--release-key", KEY_HEX, "--status-key", KEY_HEX, "--until", "1",
+                         "--state", dir),
+                     2);
+    assert_said(w, "was made with --flash-encryption");
 }
 
 #define WORK_TEST(f) cmocka_unit_test_setup_teardown(f, make_workshop, release_workshop)
