@@ -11,7 +11,6 @@
 #include "formats/checkin.h"
 #include "tests/cli/served.h"
 #include "tests/cli/shop.h"
-#include "tests/support/vectors.h"
 
 static struct shop shop;
 
@@ -47,20 +46,6 @@ static void publish(const char *version, uint32_t secure_version, const char *op
     run_expect(run_surefoot("product", "target", "lamp", version, NULL), 0, NULL);
 }
 
-/* Lets the device, kept in the folder `name`, come to rest; it runs `version` then. Its id. */
-static const char *run_device(const char *name, const char *version)
-{
-    static char id[80];
-    struct run *r = shop_run_devices(&shop, name, "1", "600");
-    char row[1024];
-    snprintf(row, sizeof row, "%.*s", (int)strcspn(r->out, "\n"), r->out);
-    json_t *device = json_loads(row, 0, NULL);
-    assert_string_equal(vectors_text(device, "version"), version);
-    snprintf(id, sizeof id, "%s", vectors_text(device, "id"));
-    json_decref(device);
-    return id;
-}
-
 static void expect_history(const char *id, const char *words)
 {
     struct run *r = run_surefoot("device", "history", id, NULL);
@@ -86,46 +71,48 @@ static void expect_efuse(const char *id, json_int_t version, int has_way_back)
 static void a_secure_version_is_burnt_on_the_publishers_word_alone(void **state)
 {
     (void)state;
+    char id[SHOP_ID_SIZE];
     shop.device_option = "--anti-rollback";
-    (void)run_device("lamp", "1.0.0");
+    shop_run_device(&shop, "lamp", "1.0.0", id);
     publish("1.5.0", 0, "--quiet");
-    const char *id = run_device("lamp", "1.5.0");
+    shop_run_device(&shop, "lamp", "1.5.0", id);
     expect_efuse(id, 0, 1);
 
     publish("2.0.0", 1, NULL);
-    (void)run_device("lamp", "1.5.0");
+    shop_run_device(&shop, "lamp", "1.5.0", id);
     expect_history(id, "2.0.0 cannot go to this device: its secure_version is above the eFuse's, "
                        "and only a release published with --allow-burn may burn it");
     expect_efuse(id, 0, 1);
 
     publish("2.1.0", 1, "--allow-burn");
-    (void)run_device("lamp", "2.1.0"); /* confirmed: burnt at the boot after that */
-    (void)run_device("lamp", "2.1.0");
+    shop_run_device(&shop, "lamp", "2.1.0", id); /* confirmed: burnt at the boot after that */
+    shop_run_device(&shop, "lamp", "2.1.0", id);
     expect_efuse(id, 1, 0); /* and 1.5.0 is no way back */
 
     run_expect(run_surefoot("product", "target", "lamp", "1.5.0", NULL), 0, NULL);
-    (void)run_device("lamp", "2.1.0");
+    shop_run_device(&shop, "lamp", "2.1.0", id);
     expect_history(id, "1.5.0 cannot go to this device: its secure_version is below the eFuse's");
 
     publish("2.2.0", 1, NULL); /* burnt already: that takes nobody's word */
-    (void)run_device("lamp", "2.2.0");
-    (void)run_device("lamp", "2.2.0");
+    shop_run_device(&shop, "lamp", "2.2.0", id);
+    shop_run_device(&shop, "lamp", "2.2.0", id);
     expect_efuse(id, 1, 1);
 }
 
 static void a_device_with_flash_encryption_updates_and_says_that_it_has_it(void **state)
 {
     (void)state;
+    char id[SHOP_ID_SIZE];
     shop.device_option = "--flash-encryption";
     run_expect(run_surefoot("product", "target", "lamp", "2.1.0", NULL), 0, NULL);
-    const char *id = run_device("safe", "2.1.0");
+    shop_run_device(&shop, "safe", "2.1.0", id);
     json_t *device = show(id);
     const json_int_t abilities = json_integer_value(json_object_get(device, "abilities"));
     assert_int_equal(abilities & SF_ABILITY_FLASH_ENCRYPTION, SF_ABILITY_FLASH_ENCRYPTION);
     json_decref(device);
     expect_efuse(id, 0, 1); /* permitted, and no bootloader that would burn it */
     run_expect(run_surefoot("product", "target", "lamp", "2.1.0", NULL), 0, NULL);
-    (void)run_device("safe", "2.1.0");
+    shop_run_device(&shop, "safe", "2.1.0", id);
 }
 
 int main(void)

@@ -10,7 +10,6 @@
 
 #include "tests/cli/served.h"
 #include "tests/cli/shop.h"
-#include "tests/support/vectors.h"
 
 static struct shop shop;
 
@@ -31,18 +30,6 @@ static int teardown(void **state)
 {
     int failed = served_stop();
     return run_teardown(state) | failed;
-}
-
-/* Lets the device, kept in the folder `lamp`, come to rest. Its id goes to `id`. */
-static void run_device(char *id, size_t size, const char *version)
-{
-    struct run *r = shop_run_devices(&shop, "lamp", "1", "600");
-    char row[1024];
-    snprintf(row, sizeof row, "%.*s", (int)strcspn(r->out, "\n"), r->out);
-    json_t *device = json_loads(row, 0, NULL);
-    assert_string_equal(vectors_text(device, "version"), version);
-    snprintf(id, size, "%s", vectors_text(device, "id"));
-    json_decref(device);
 }
 
 static void expect_said(const char *command, const char *id, const char *words)
@@ -107,14 +94,14 @@ static const struct ending endings[] = {
 static void each_reason_is_read_in_words(void **state)
 {
     (void)state;
-    char id[80];
-    run_device(id, sizeof id, "1.0.0");
+    char id[SHOP_ID_SIZE];
+    shop_run_device(&shop, "lamp", "1.0.0", id);
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         const struct ending *e = &endings[i];
         char line[256];
         shop_publish(&shop, e->version, (uint32_t)(10 + i), &e->behaviour);
         run_expect(run_surefoot("product", "target", "lamp", e->version, NULL), 0, NULL);
-        run_device(id, sizeof id, "1.0.0");
+        shop_run_device(&shop, "lamp", "1.0.0", id);
         snprintf(line, sizeof line, "%s%s", e->words, e->attempt);
         expect_said("history", id, line);
         expect_said("show", id, e->words);
@@ -124,13 +111,13 @@ static void each_reason_is_read_in_words(void **state)
 static void a_confirmation_and_a_rollback_that_failed_are_read_in_words(void **state)
 {
     (void)state;
-    char id[80];
+    char id[SHOP_ID_SIZE];
     shop_publish(&shop, "3.0.0", 90, NULL);
     run_expect(run_surefoot("product", "target", "lamp", "3.0.0", NULL), 0, NULL);
-    run_device(id, sizeof id, "3.0.0");
+    shop_run_device(&shop, "lamp", "3.0.0", id);
     expect_said("show", id, "confirmed");
     run_expect(run_surefoot("product", "target", "lamp", "1.0.0", NULL), 0, NULL);
-    run_device(id, sizeof id, "3.0.0");
+    shop_run_device(&shop, "lamp", "3.0.0", id);
     expect_said("history", id,
                 "did not go back: the image to go back to is gone, or failed too, attempt 1 of 1");
     expect_said("show", id, "did not go back: the image to go back to is gone, or failed too");

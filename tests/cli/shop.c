@@ -10,6 +10,7 @@
 
 #include "base/uuid.h"
 #include "tests/cli/served.h"
+#include "tests/support/vectors.h"
 
 void shop_open(struct shop *s)
 {
@@ -84,6 +85,18 @@ struct run *shop_run_devices(const struct shop *s, const char *state, const char
         fail_msg("exit status %d: %s%s", r->status, r->out, r->err);
     }
     return r;
+}
+
+void shop_run_device(const struct shop *s, const char *state, const char *version,
+                     char id[SHOP_ID_SIZE])
+{
+    struct run *r = shop_run_devices(s, state, "1", "600");
+    char row[1024];
+    snprintf(row, sizeof row, "%.*s", (int)strcspn(r->out, "\n"), r->out);
+    json_t *device = json_loads(row, 0, NULL);
+    assert_string_equal(vectors_text(device, "version"), version);
+    snprintf(id, SHOP_ID_SIZE, "%s", vectors_text(device, "id"));
+    json_decref(device);
 }
 
 struct run *shop_export(const char *dir, const char *word1, const char *word2, const char *word3)

@@ -7,7 +7,7 @@
 /* A real surefootd with a product `lamp` (esp32c3, hardware revisions A and B) that `surefoot` is
  * logged in to, and its release key. */
 
-enum { SHOP_IMAGE_SIZE = 20480, SHOP_SLOT_SIZE = 65536 };
+enum { SHOP_IMAGE_SIZE = 20480, SHOP_SLOT_SIZE = 65536, SHOP_ID_SIZE = 80 };
 
 struct shop {
     const char *key;           /* path */
@@ -28,6 +28,10 @@ void shop_publish(struct shop *s, const char *version, uint32_t seed,
  * lamp-1.0.0.bin. stdout has a JSON line each. Fails the test if they do not. */
 struct run *shop_run_devices(const struct shop *s, const char *state, const char *count,
                              const char *speed);
+
+/* The same with one device, fast; it runs `version` then. */
+void shop_run_device(const struct shop *s, const char *state, const char *version,
+                     char id[SHOP_ID_SIZE]);
 
 /* `surefoot release export DIR -p lamp` with up to three more words, NULL = none. */
 struct run *shop_export(const char *dir, const char *word1, const char *word2, const char *word3);
