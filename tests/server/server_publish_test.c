@@ -378,34 +378,54 @@ static void refuses_a_lower_secure_version_than_before(void **state)
     expect_image(&spec, 201, "");
 }
 
-static void takes_an_image_without_record_when_forced_by_name(void **state)
+/* Uploads the image and posts its release, with the fields of `more`; `code` as of kit_upload(). */
+static long post_image(const struct esp_image_spec *spec, json_t *more, char code[64])
 {
-    (void)state;
-    struct esp_image_spec spec = {.version = "3.0.0",
-                                  .class_uuid = kit.class_uuid,
-                                  .secure_version = 2,
-                                  .without_record = 1,
-                                  .seed = 30};
     struct kit_image image;
-    char got[64];
-    image.len = esp_image_build(&spec, image.bytes, sizeof(image.bytes));
+    image.len = esp_image_build(spec, image.bytes, sizeof(image.bytes));
     kit_image_seal(&image);
-    assert_int_equal(kit_upload(&kit, &image, got), 201);
+    assert_in_range(kit_upload(&kit, &image, code), 200, 201); /* 200: it was there */
     struct sf_manifest m;
-    kit_manifest(&kit, &image, "3.0.0", &m);
+    kit_manifest(&kit, &image, spec->version, &m);
     uint8_t envelope[SF_ENVELOPE_MAX];
     char coded[2 * SF_ENVELOPE_MAX];
     struct sf_signer signer = p256_signer_as_sf(&kit.release_signer);
     int32_t len = sf_manifest_sign(&m, &signer, crypto_openssl(), envelope, sizeof(envelope));
     assert_true(len > 0);
     text_base64(envelope, (size_t)len, coded);
+    json_t *body = json_pack("{s:s, s:[{s:s, s:s}]}", "version", spec->version, "manifests",
+                             "hw_revision", "A", "envelope", coded);
+    assert_int_equal(json_object_update(body, more), 0);
+    json_decref(more);
     long status = 0;
-    json_t *answer = api(&kit.daemon, "POST", "/api/v1/products/lamp/releases",
-                         json_pack("{s:s, s:[s], s:[{s:s, s:s}]}", "version", "3.0.0", "force",
-                                   "no-record", "manifests", "hw_revision", "A", "envelope", coded),
-                         &status);
-    assert_int_equal(status, 201);
+    json_t *answer = api(&kit.daemon, "POST", "/api/v1/products/lamp/releases", body, &status);
+    (void)snprintf(code, 64, "%s", error_code(answer));
     json_decref(answer);
+    return status;
+}
+
+static void refuses_to_permit_a_burn_of_nothing(void **state)
+{
+    (void)state;
+    char code[64];
+    const struct esp_image_spec spec = {
+        .version = "1.9.0", .class_uuid = kit.class_uuid, .seed = 19};
+    assert_int_equal(post_image(&spec, json_pack("{s:b}", "allow_burn", 1), code), 422);
+    assert_string_equal(code, "nothing_to_burn");
+    assert_int_equal(post_image(&spec, json_pack("{s:s}", "allow_burn", "yes"), code), 400);
+    assert_string_equal(code, "bad_field");
+}
+
+static void takes_an_image_without_record_when_forced_by_name(void **state)
+{
+    (void)state;
+    char code[64];
+    const struct esp_image_spec spec = {.version = "3.0.0",
+                                        .class_uuid = kit.class_uuid,
+                                        .secure_version = 2,
+                                        .without_record = 1,
+                                        .seed = 30};
+    assert_int_equal(post_image(&spec, json_pack("{s:[s]}", "force", "no-record"), code), 201);
 }
 
 static void shows_what_was_published(void **state)
@@ -459,6 +479,7 @@ int main(void)
         cmocka_unit_test(refuses_an_image_larger_than_the_slot),
         cmocka_unit_test(refuses_manifests_that_do_not_fit),
         cmocka_unit_test(serves_the_manifest_that_was_published),
+        cmocka_unit_test(refuses_to_permit_a_burn_of_nothing),
         cmocka_unit_test(refuses_a_lower_secure_version_than_before),
         cmocka_unit_test(takes_an_image_without_record_when_forced_by_name),
         cmocka_unit_test(shows_what_was_published),
