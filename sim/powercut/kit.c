@@ -109,6 +109,12 @@ const struct scenario scenarios[] = {
     {.name = "encrypted",
      .what = "a good image under flash encryption, which takes 16 bytes at once",
      .encrypted = 16},
+    {.name = "encrypted-crash",
+     .what = "an image that crashes, under flash encryption that takes 32 bytes at once",
+     .behaviour = SF_BEHAVIOUR_CRASH_AT_BOOT,
+     .reason = SF_ERR_CRASHED,
+     .encrypted = 32,
+     .end = END_OLD},
     {.name = NULL},
 };
 
