@@ -207,7 +207,7 @@ static int configure_image(struct vesp32 *v, uint32_t slot_offset)
 }
 
 /* Where real firmware would use nvs_flash: a data partition `surefoot` of two sectors, or the first
- * two of the NVS partition if the table is one of somebody's own. */
+ * two of the NVS partition if the table is one of somebody's own; two more with a trust root. */
 static int open_records(struct vesp32 *v)
 {
     const struct sf_partition_table *table = &v->options.work->table;
@@ -215,10 +215,17 @@ static int open_records(struct vesp32 *v)
     if (!records) {
         records = sf_partition_find(table, SF_PARTITION_DATA, SF_PARTITION_DATA_NVS);
     }
-    if (!records || records->size < SF_HOST_STORE_SIZE) {
+    const uint32_t roots_size = v->config.root ? SF_HOST_ROOT_STORE_SIZE : 0;
+    if (!records || records->size < SF_HOST_STORE_SIZE + roots_size) {
         return SF_ERR_NOTFOUND;
     }
-    return sf_host_store_open(&v->store, v->medium, records->offset);
+    const int err = sf_host_store_open(&v->store, v->medium, records->offset);
+    if (err < 0 || roots_size == 0) {
+        return err;
+    }
+    v->config.store = &v->roots.ops;
+    return sf_host_root_store_open(&v->roots, &v->store.ops, v->medium,
+                                   records->offset + SF_HOST_STORE_SIZE);
 }
 
 static int configure(struct vesp32 *v, int running_slot)

@@ -5,6 +5,7 @@
 #include "formats/bootloader.h"
 #include "ports/host/crypt.h"
 #include "ports/host/flash.h"
+#include "ports/host/root_store.h"
 #include "ports/host/store.h"
 #include "surefoot/surefoot.h"
 
@@ -73,6 +74,7 @@ struct vesp32 {
     const struct sf_flash *medium; /* flash as its programs see it: decrypted */
     struct sf_host_crypt crypt;
     struct sf_host_store store;
+    struct sf_host_root_store roots; /* in front of it, where the firmware has a trust root */
     struct sf_config config;
     struct sf_platform platform;
     struct sf_self_test self_test;

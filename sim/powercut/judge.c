@@ -199,6 +199,35 @@ static void judge_outcome(struct world *w, const struct sf_outcome *o)
     }
 }
 
+/* What is never to go down, but for what a new epoch resets: seq with the release role's, and the
+ * counter once with the status role's. */
+static void judge_floor(struct world *w, const struct sf_checkin *k)
+{
+    struct life *l = &w->life;
+    if (k->epoch > l->epoch) {
+        l->seq = 0;
+    }
+    if (k->root_version == ROOTS_LAST && k->last_counter < l->counter && !l->counter_began_anew) {
+        l->counter_began_anew = 1;
+        l->counter = 0;
+    }
+    if (k->seq < l->seq || k->last_counter < l->counter || k->epoch < l->epoch) {
+        judge_fail(w, "the floor went down: seq %llu after %llu, counter %llu after %llu",
+                   (unsigned long long)k->seq, (unsigned long long)l->seq,
+                   (unsigned long long)k->last_counter, (unsigned long long)l->counter);
+    }
+    if (k->last_counter > w->server.counter) {
+        judge_fail(w, "has taken a status that was not for it");
+    }
+    if (k->root_version < l->root_version && !is_faulty(w)) {
+        judge_fail(w, "trusts root %u after %u", k->root_version, l->root_version);
+    }
+    l->seq = k->seq;
+    l->counter = k->last_counter;
+    l->epoch = k->epoch;
+    l->root_version = k->root_version;
+}
+
 void judge_checkin(struct world *w)
 {
     struct life *l = &w->life;
@@ -222,16 +251,7 @@ void judge_checkin(struct world *w)
     if (l->runs == KIT_NEW && !l->confirmed[KIT_NEW] && k->phase != SF_PHASE_TRIAL) {
         judge_fail(w, "the unconfirmed image runs outside of a trial");
     }
-    if (k->seq < l->seq || k->last_counter < l->counter) {
-        judge_fail(w, "the floor went down: seq %llu after %llu, counter %llu after %llu",
-                   (unsigned long long)k->seq, (unsigned long long)l->seq,
-                   (unsigned long long)k->last_counter, (unsigned long long)l->counter);
-    }
-    if (k->last_counter > w->server.counter) {
-        judge_fail(w, "has taken a status that was not for it");
-    }
-    l->seq = k->seq;
-    l->counter = k->last_counter;
+    judge_floor(w, k);
     judge_other_slots(w, k);
     judge_outcome(w, &k->outcome);
 }

@@ -115,6 +115,10 @@ const struct scenario scenarios[] = {
      .reason = SF_ERR_CRASHED,
      .encrypted = 32,
      .end = END_OLD},
+    {.name = "roots",
+     .what = "three new trust roots, which replace both signing keys, then a release under them",
+     .starts_updated = 1,
+     .walks = 1},
     {.name = NULL},
 };
 
@@ -153,20 +157,20 @@ static int sign_mac(void *ctx, const uint8_t digest[SF_SHA256_SIZE],
     return SF_OK;
 }
 
-static struct sf_signer signer_of(struct sf_public_key *key, struct p256_signer *real,
-                                  enum kit_signing how)
+static struct sf_signer signer_of(struct p256_signer *real, int how)
 {
     if (how == KIT_ECDSA) {
         return p256_signer_as_sf(real);
     }
-    struct sf_signer signer = {.ctx = key, .sign = sign_mac};
-    memcpy(signer.kid, key->kid, SF_KID_SIZE);
+    struct sf_signer signer = {.ctx = &real->public_key, .sign = sign_mac};
+    memcpy(signer.kid, real->public_key.kid, SF_KID_SIZE);
     return signer;
 }
 
-struct sf_signer kit_status_signer(struct kit *k, enum kit_signing how)
+struct sf_signer kit_status_signer(struct kit *k, uint32_t root_version, enum kit_signing how)
 {
-    return signer_of(&k->status_signer.public_key, &k->status_signer, how);
+    return signer_of(root_version == ROOTS_LAST ? &k->roots.status_signer : &k->status_signer,
+                     (int)how);
 }
 
 enum kit_image kit_first(const struct kit *k)
@@ -185,12 +189,14 @@ static uint64_t seq_of(const struct kit *k, enum kit_image which)
     return is_late ? 4 : is_early ? 2 : (uint64_t)which * 2 + 2;
 }
 
+/* What came before the walk has the old key; what comes after it, the new one. */
 static int sign_release(struct kit *k, struct kit_release *r)
 {
     struct p256_signer real;
-    int err = p256_signer_init(&real, &k->release_key);
+    const int is_after = k->scenario->walks && r != &k->release[KIT_OLD];
+    int err = p256_signer_init(&real, is_after ? &k->roots.release : &k->release_key);
     for (int how = 0; how < KIT_SIGNINGS && err == SF_OK; how++) {
-        const struct sf_signer signer = signer_of(&real.public_key, &real, (enum kit_signing)how);
+        const struct sf_signer signer = signer_of(&real, how);
         const int32_t len = sf_manifest_sign(&r->manifest, &signer, crypto_openssl(),
                                              r->envelope[how], SF_ENVELOPE_MAX);
         err = len < 0 ? len : SF_OK;
@@ -294,6 +300,12 @@ int kit_open(struct kit *k, const struct scenario *scenario, enum kit_size size)
     if (err == SF_OK) {
         err = crypto_psa_init(&k->psa);
     }
+    if (err == SF_OK && scenario->walks) {
+        err = roots_open(&k->roots, &k->release_key, &k->status_key, signer_of);
+        k->trust = (struct sf_trust_root){.walk = &sf_walk_roots,
+                                          .file = k->roots.file[KIT_ECDSA][ROOTS_FIRST].data,
+                                          .len = k->roots.file[KIT_ECDSA][ROOTS_FIRST].len};
+    }
     for (int i = 0; i < KIT_IMAGES && err == SF_OK; i++) {
         err = make_release(k, (enum kit_image)i);
     }
@@ -306,6 +318,7 @@ void kit_release_all(struct kit *k)
         free(k->release[i].image);
     }
     free(k->forged);
+    roots_release(&k->roots);
     p256_signer_release(&k->status_signer);
     p256_key_release(&k->status_key);
     p256_key_release(&k->release_key);

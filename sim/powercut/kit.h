@@ -5,6 +5,8 @@
 #include "formats/behaviour.h"
 #include "formats/manifest.h"
 #include "sim/powercut/chip.h"
+#include "sim/powercut/roots.h"
+#include "surefoot/surefoot.h"
 
 /* What a scenario is played with: the layout of the flash, three releases with signed manifests,
  * and keys. Made once, constant from then on. */
@@ -40,6 +42,7 @@ struct scenario {
     uint8_t rolls_back;     /* and that is the new image: the server wants it back */
     uint8_t offline;        /* a static tree in place of the server */
     uint8_t encrypted;      /* flash encryption, which takes so many bytes at once: 16 or 32 */
+    uint8_t walks;          /* three new trust roots come first; they replace both signing keys */
     enum scenario_end end;
     int reason;        /* what an undisturbed update tells of its end: SF_ERR_... */
     uint32_t new_size; /* bytes of the new image in KIT_SMALL; 0 = 20 KiB and a bit */
@@ -71,14 +74,16 @@ struct kit {
     struct p256_key release_key;
     struct p256_key status_key;
     struct p256_signer status_signer;
-    struct sf_crypto psa; /* verifies ECDSA */
+    struct sf_crypto psa;       /* verifies ECDSA */
+    struct roots roots;         /* of scenarios that walk */
+    struct sf_trust_root trust; /* the first of them, in the firmware */
 };
 
 enum {
     KIT_RECORDS = 0x9000,
     KIT_OTADATA = 0xd000,
     KIT_SLOT_0 = 0x10000,
-    KIT_RECORDS_SIZE = 0x2000,
+    KIT_RECORDS_SIZE = 0x4000, /* the log of records, and the trust root's two copies */
     KIT_OTADATA_SIZE = 0x2000,
 };
 
@@ -90,8 +95,9 @@ void kit_release_all(struct kit *k);
 /* The flash as it leaves the factory: table, the old image, blank otadata and records. */
 void kit_flash(const struct kit *k, struct chip *chip);
 
-/* The signer of statuses; valid while `k` is. */
-struct sf_signer kit_status_signer(struct kit *k, enum kit_signing how);
+/* The signer of statuses once the trust root of that version is the newest (0 = there is none);
+ * valid while `k` is. */
+struct sf_signer kit_status_signer(struct kit *k, uint32_t root_version, enum kit_signing how);
 
 /* The image that is flashed first: the old one, unless the scenario starts updated. */
 enum kit_image kit_first(const struct kit *k);

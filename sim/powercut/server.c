@@ -1,6 +1,7 @@
 #include "sim/powercut/server.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/crypto_openssl.h"
@@ -14,6 +15,7 @@ enum {
     LIE = 1000
 };
 
+static const char root_folder[] = "/device/v1/root/";
 static const char portal[] = "<html><body>Welcome to the hotel. Please accept.</body></html>";
 static const char *const net_names[NET_COUNT] = {
     "good",    "refused", "close", "stall",    "truncate", "range", "changed", "duplicate",
@@ -26,7 +28,11 @@ const char *net_name(enum net_kind kind)
 
 void server_init(struct server *s, struct kit *kit)
 {
-    *s = (struct server){.kit = kit, .target = KIT_NO_IMAGE, .counter = 1, .time = START_TIME};
+    *s = (struct server){.kit = kit,
+                         .target = KIT_NO_IMAGE,
+                         .counter = 1,
+                         .time = START_TIME,
+                         .root_version = kit->scenario->walks ? ROOTS_FIRST : 0};
 }
 
 void server_want(struct server *s, enum kit_image which, enum sf_status_action action)
@@ -96,6 +102,7 @@ static int32_t sign_status(struct server *s, uint8_t *out, size_t size)
         .counter = s->counter + (is_lie(s) ? LIE : 0),
         .time = s->time,
         .expires = s->time + EXPIRES_S,
+        .root_version = s->root_version,
         .action = target ? s->action : (uint8_t)SF_STATUS_STAY,
         .next_checkin_s = CHECKIN_S,
         .outcome_ack = s->last.outcome.counter,
@@ -106,6 +113,7 @@ static int32_t sign_status(struct server *s, uint8_t *out, size_t size)
     if (target) {
         status.has_target = 1;
         status.target.manifest_size = (uint32_t)target->envelope_len;
+        status.target.epoch = roots_epoch(s->root_version);
         status.target.seq = target->manifest.seq;
         status.max_secure_version = s->kit->scenario->not_permitted ? 0 : target->secure_version;
         memcpy(status.target.image_digest, target->digest, SF_SHA256_SIZE);
@@ -117,7 +125,7 @@ static int32_t sign_status(struct server *s, uint8_t *out, size_t size)
         return err;
     }
     status.device_digest[0] ^= has_fault(s, NET_DEVICE);
-    const struct sf_signer signer = kit_status_signer(s->kit, s->signing);
+    const struct sf_signer signer = kit_status_signer(s->kit, s->root_version, s->signing);
     const int32_t len = sf_status_sign(&status, &signer, crypto_openssl(), out, size);
     if (len > 0) { /* the signature comes last */
         out[len - 1] ^= has_fault(s, NET_UNSIGNED);
@@ -176,6 +184,17 @@ static int answer_artifact(struct server *s, const struct sf_request *request, s
     }
     out->head.status = 404;
     return SF_OK;
+}
+
+static void answer_root(struct server *s, const struct sf_request *request, struct reply *out)
+{
+    const unsigned long version = strtoul(request->path + sizeof(root_folder) - 1, NULL, 10);
+    if (version < ROOTS_FIRST || version > s->root_version) {
+        out->head.status = 404;
+        return;
+    }
+    set_body(out, s->kit->roots.file[s->signing][version].data,
+             s->kit->roots.file[s->signing][version].len);
 }
 
 /* What a static host shows: the manifest of the class. It never shows nothing. */
@@ -315,6 +334,8 @@ int server_answer(struct server *s, const struct sf_request *request, struct rep
         s->enrolments++;
         out->head.status = 204;
         out->head.content_len = 0;
+    } else if (strncmp(request->path, root_folder, sizeof(root_folder) - 1) == 0) {
+        answer_root(s, request, out);
     } else if (strncmp(request->path, "/manifests/", 11) == 0) {
         answer_manifest(s, out);
     } else {

@@ -43,6 +43,7 @@ struct server {
     uint8_t action;
     uint64_t counter;
     int64_t time;
+    uint32_t root_version; /* of the newest trust root; 0 = there is none */
     unsigned fault_count;
     struct net_fault fault[NET_FAULT_MAX];
     uint32_t messages;

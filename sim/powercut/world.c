@@ -298,6 +298,9 @@ static void make_device(struct world *w, uint32_t efuse)
     o.firmware.chip_revision = 3;
     memcpy(o.firmware.release_key, w->kit->release_key.public_key.xy, SF_P256_KEY_SIZE);
     memcpy(o.firmware.status_key, w->kit->status_key.public_key.xy, SF_P256_KEY_SIZE);
+    if (s->walks) {
+        o.firmware.root = &w->kit->trust;
+    }
     if (s->offline) {
         o.firmware.source = &sf_static_tree;
         o.firmware.policy = SF_POLICY_ALLOW_OFFLINE;
@@ -317,6 +320,7 @@ static int prelude(struct world *w)
         }
         vesp32_power_off(&w->esp);
     }
+    w->server.root_version = w->kit->scenario->walks ? ROOTS_LAST : 0;
     w->life.confirmed[KIT_OLD] = 1;
     w->life.confirmed[kit_first(w->kit)] = 1;
     w->life.confirmed[KIT_NEW] = w->kit->scenario->rolls_back;

@@ -42,6 +42,9 @@ struct life {
     uint32_t steps;             /* of the update */
     uint64_t seq;               /* the highest told */
     uint64_t counter;
+    uint32_t epoch;
+    uint32_t root_version;
+    uint8_t counter_began_anew; /* under a new status key's epoch: once */
     uint64_t phase_start_ms;
     uint64_t boot_ms;
     int boot_torn;  /* a cut hit the bootloader's own write */
