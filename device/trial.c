@@ -181,7 +181,9 @@ static int charge_trial(struct sf_core *c, int error)
         f->counter = t->counter;
     }
     sf_digest_copy(f->digest, t->digest);
-    f->slot = runs_here(c->config, t) ? (uint8_t)SF_NO_WIRE_SLOT : t->slot;
+    /* What the bootloader would not boot is no image to tell of. */
+    f->slot =
+        error == SF_ERR_FELL_BACK || runs_here(c->config, t) ? (uint8_t)SF_NO_WIRE_SLOT : t->slot;
     f->length = t->length;
     f->attempt = t->attempt;
     f->error = error;
@@ -250,6 +252,9 @@ static int settle_elsewhere(struct sf_core *c, const struct sf_otadata_entry ent
         /* A bootloader that rolls back ends it at the next boot. Any other would try it again, when
          * its trial is over. */
         if (entry[active].ota_state != SF_OTA_PENDING_VERIFY) {
+            c->trial.error = error; /* for without its entry the trial would seem to be none */
+            c->trial.reset_reason = (uint8_t)reason;
+            (void)sf_core_note(c, sf_memory_save(c, SF_RECORD_TRIAL));
             (void)sf_core_note(c, sf_commit_hold(c->config, t->slot));
         }
     }
