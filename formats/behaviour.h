@@ -26,7 +26,7 @@ enum sf_behaviour_kind { /* append-only */
                          SF_BEHAVIOUR_SELF_TEST_HANGS = 8,
                          SF_BEHAVIOUR_BROWNOUT = 9,    /* parameter: seconds from boot */
                          SF_BEHAVIOUR_DEEP_SLEEP = 10, /* the same; it wakes at once */
-                         SF_BEHAVIOUR_DECAYS = 11,     /* a bit of it flips before its first boot */
+                         SF_BEHAVIOUR_DECAYS = 11, /* a block of it is lost before its first boot */
                          SF_BEHAVIOUR_COUNT,
 };
 

@@ -303,32 +303,11 @@ static void start_application(struct vesp32 *v)
     }
 }
 
-/* A cell that fails between the engine's last look and the bootloader's: of an image that says so,
- * before its first boot. */
-static void decay(const struct vesp32 *v)
-{
-    struct sf_otadata_entry entry[2];
-    struct sf_behaviour behaviour;
-    vesp32_otadata(v, entry);
-    const int active = sf_otadata_active(entry);
-    if (active < 0 || v->config.slot_count == 0 || entry[active].ota_state != SF_OTA_NEW) {
-        return;
-    }
-    const unsigned slot = sf_otadata_slot(&entry[active], v->config.slot_count);
-    const uint32_t offset = v->config.slot[slot].offset;
-    uint8_t head[SF_IMAGE_HEAD_SIZE];
-    vesp32_peek(v, offset, head, sizeof(head));
-    if (sf_behaviour_find(head, sizeof(head), &behaviour, NULL) == SF_OK &&
-        behaviour.kind == SF_BEHAVIOUR_DECAYS) {
-        v->flash->cells[offset + SF_IMAGE_HEAD_SIZE] ^= 1;
-    }
-}
-
 static void boot(struct vesp32 *v)
 {
     struct sf_boot_decision decision;
     v->boots++;
-    decay(v);
+    vesp32_decay(v);
     int err = sf_host_crypt_use_table(&v->crypt, NULL); /* the bootloader reads all decrypted */
     if (err == SF_OK) {
         err = run_bootloader(v, &decision);
@@ -555,32 +534,7 @@ int vesp32_at_rest(const struct vesp32 *v)
            view.checkins_answered > 0;
 }
 
-void vesp32_peek(const struct vesp32 *v, uint32_t address, uint8_t *out, size_t len)
-{
-    const struct sf_host_flash *flash = v->flash;
-    memset(out, 0xff, len);
-    if (address > flash->size_bytes || len > flash->size_bytes - address) {
-        return;
-    }
-    memcpy(out, flash->cells + address, len);
-    if (v->options.flash_key) {
-        sf_host_crypt_decrypt(&v->crypt, address, out, len);
-    }
-}
-
 int vesp32_encrypt_flash(struct vesp32 *v)
 {
     return sf_host_crypt_first_boot(&v->crypt, v->flash->cells, v->flash->size_bytes);
-}
-
-void vesp32_otadata(const struct vesp32 *v, struct sf_otadata_entry out[2])
-{
-    const uint32_t offset = v->config.otadata_offset;
-    for (unsigned i = 0; i < 2; i++) {
-        uint8_t bytes[SF_OTADATA_ENTRY_SIZE];
-        const uint32_t beyond = v->flash->size_bytes;
-        vesp32_peek(v, offset > 0 ? offset + i * SF_OTADATA_SECTOR_SIZE : beyond, bytes,
-                    sizeof(bytes));
-        sf_otadata_decode(bytes, &out[i]);
-    }
 }

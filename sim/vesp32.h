@@ -148,4 +148,8 @@ int vesp32_encrypt_flash(struct vesp32 *v) __attribute__((warn_unused_result));
 /* The otadata entries as they are now; both empty if there is no such partition. */
 void vesp32_otadata(const struct vesp32 *v, struct sf_otadata_entry out[2]);
 
+/* A block that is lost between the engine's last look and the bootloader's: of an image that says
+ * so, before its first boot. */
+void vesp32_decay(const struct vesp32 *v);
+
 #endif

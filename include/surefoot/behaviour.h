@@ -22,7 +22,7 @@
 #define SUREFOOT_SELF_TEST_HANGS 8u  /* parameter: its deadline in seconds, 0 = the trial's */
 #define SUREFOOT_BROWNOUT        9u  /* parameter: seconds */
 #define SUREFOOT_DEEP_SLEEP      10u /* parameter: seconds */
-#define SUREFOOT_DECAYS          11u /* a bit of it flips before its first boot */
+#define SUREFOOT_DECAYS          11u /* a block of it is lost before its first boot */
 
 struct surefoot_behaviour {
     unsigned int magic;

@@ -14,6 +14,7 @@ enum {
     SLOT_WEAR = 1,
     OTADATA_WEAR = 6, /* of one sector, without interruption, an attempt */
     WEAR_A_CUT = 3,
+    SLEEPS_MAX = 64, /* of a trial that nothing but waking interrupts */
 };
 
 static const char *const image_names[KIT_IMAGES + 1] = {"old", "new", "next", "unknown"};
@@ -86,25 +87,29 @@ int judge_is_outside(const struct world *w)
             entry[active].ota_state == SF_OTA_NEW); /* the bootloader could not write it */
 }
 
-/* What the live entry says of the running image. */
+/* What the live entry says VALID of must have reached the server, whatever runs. */
 static void judge_state(struct world *w)
 {
     struct sf_otadata_entry entry[2];
-    const enum kit_image runs = w->life.runs;
     read_entries(w, entry);
     const int active = sf_otadata_active(entry);
-    const int slot = w->esp.config.running_slot;
-    if (active < 0 || slot < 0 || runs == KIT_NO_IMAGE ||
-        sf_otadata_slot(&entry[active], 2) != (unsigned)slot ||
-        entry[active].ota_state != SF_OTA_VALID || w->life.confirmed[runs]) {
+    if (active < 0 || entry[active].ota_state != SF_OTA_VALID) {
         return;
     }
-    if (runs == KIT_NEW && w->kit->scenario->end == END_OLD) {
-        judge_fail(w, "the bad image is marked VALID");
-    } else if (!w->life.asked[runs]) {
-        judge_fail(w, "the %s image is VALID and has never reached the server", image_names[runs]);
+    const enum kit_image image = judge_image_in(w, (int)sf_otadata_slot(&entry[active], 2));
+    if (image == KIT_NO_IMAGE) {
+        judge_fail(w, "an entry is VALID whose slot holds no complete image");
+        return;
     }
-    w->life.confirmed[runs] = 1;
+    if (w->life.confirmed[image]) {
+        return;
+    }
+    if (image == KIT_NEW && w->kit->scenario->end == END_OLD) {
+        judge_fail(w, "the bad image is marked VALID");
+    } else if (!w->life.asked[image]) {
+        judge_fail(w, "the %s image is VALID and has never reached the server", image_names[image]);
+    }
+    w->life.confirmed[image] = 1;
 }
 
 static void judge_efuse(struct world *w)
@@ -142,6 +147,12 @@ static int may_run(const struct world *w, enum kit_image image)
     return 0;
 }
 
+static unsigned boots_max(const struct world *w)
+{
+    const int sleeps = w->kit->scenario->behaviour == SF_BEHAVIOUR_DEEP_SLEEP;
+    return UNCONFIRMED_BOOTS_MAX + (sleeps ? (unsigned)SLEEPS_MAX : 0);
+}
+
 void judge_boot(struct world *w)
 {
     struct life *l = &w->life;
@@ -162,8 +173,7 @@ void judge_boot(struct world *w)
     }
     judge_state(w);
     judge_efuse(w);
-    if (l->runs == KIT_NEW && !l->confirmed[KIT_NEW] &&
-        ++l->unconfirmed_boots > UNCONFIRMED_BOOTS_MAX) {
+    if (l->runs == KIT_NEW && !l->confirmed[KIT_NEW] && ++l->unconfirmed_boots > boots_max(w)) {
         l->is_outside = judge_is_outside(w);
         if (!l->is_outside) {
             judge_fail(w, "boots the unconfirmed image again and again");
@@ -179,6 +189,9 @@ static void judge_other_slots(struct world *w, const struct sf_checkin *k)
         const struct sf_other_slot *o = &k->other[i];
         const int slot = o->slot == SF_WIRE_SLOT_FACTORY ? SF_BOOT_FACTORY : o->slot;
         const enum kit_image is = judge_image_in(w, slot);
+        if (w->kit->scenario->behaviour == SF_BEHAVIOUR_DECAYS && is == KIT_NO_IMAGE) {
+            continue; /* it was there when it was looked at last */
+        }
         if (o->content == SF_SLOT_COMPLETE && o->has_digest &&
             (is == KIT_NO_IMAGE ||
              memcmp(w->kit->release[is].digest, o->digest, SF_SHA256_SIZE) != 0)) {
@@ -196,6 +209,18 @@ static void judge_outcome(struct world *w, const struct sf_outcome *o)
     }
     if (o->error == SF_OK && (w->life.runs != target || !w->life.confirmed[target])) {
         judge_fail(w, "tells of a confirmation that has not happened");
+    }
+}
+
+/* What an update installed bars what is older; with a trust root a new epoch may begin anew. */
+static void judge_installed(struct world *w, const struct sf_checkin *k)
+{
+    const enum kit_image runs = w->life.runs;
+    const uint64_t seq = w->kit->release[runs].manifest.seq;
+    if (w->life.confirmed[runs] && runs == w->server.target && runs != kit_first(w->kit) &&
+        !w->kit->scenario->rolls_back && k->root_version == 0 && k->seq < seq) {
+        judge_fail(w, "runs seq %llu and would still take %llu", (unsigned long long)seq,
+                   (unsigned long long)k->seq);
     }
 }
 
@@ -235,6 +260,9 @@ void judge_checkin(struct world *w)
     if (l->runs == KIT_NO_IMAGE) {
         return; /* noted at its boot */
     }
+    if (l->phase != PHASE_PRELUDE) {
+        judge_state(w); /* as it was before this one */
+    }
     l->asked[l->runs] = 1;
     world_tell(w, "  phase %s, counter %llu; outcome %llu/%u: %s %s", sf_phase_str(k->phase),
                (unsigned long long)k->last_counter, (unsigned long long)k->outcome.counter,
@@ -252,6 +280,7 @@ void judge_checkin(struct world *w)
         judge_fail(w, "the unconfirmed image runs outside of a trial");
     }
     judge_floor(w, k);
+    judge_installed(w, k);
     judge_other_slots(w, k);
     judge_outcome(w, &k->outcome);
 }
@@ -309,12 +338,20 @@ static void judge_wear(struct world *w)
     }
 }
 
+/* A write or an erase that fails once is made again. */
+static int is_harmless(const struct fault *f)
+{
+    return f->kind == FAULT_NONE ||
+           (!f->forever && (f->kind == FAULT_WRITE || f->kind == FAULT_ERASE));
+}
+
 /* Interruptions of the trial, and defects, may end an update that would have been good; going back
  * is tried but once. */
 static int may_end_old(const struct world *w)
 {
-    return (w->kit->scenario->rolls_back && w->cuts_done > 0) || w->kit->scenario->end == END_OLD ||
-           w->cuts_done > 2 || is_faulty(w) || w->plan.net_count > 0;
+    const struct scenario *s = w->kit->scenario;
+    return s->end == END_OLD || w->cuts_done > 2 || w->plan.net_count > 0 ||
+           !is_harmless(&w->plan.fault) || (s->rolls_back && (w->cuts_done > 0 || is_faulty(w)));
 }
 
 static void judge_update(struct world *w)
@@ -338,6 +375,7 @@ static void judge_update(struct world *w)
 void judge_restless(struct world *w)
 {
     w->life.is_outside = judge_is_outside(w);
+    judge_state(w);
     const int runs_on = chip_is_worn_out(&w->chip) && w->life.runs != KIT_NO_IMAGE &&
                         w->life.confirmed[w->life.runs];
     if (!w->life.is_outside && !runs_on) {

@@ -8,7 +8,7 @@
 /* Plays a device's life. Only in the update are steps counted, observed and cut. */
 
 enum {
-    BOOTS_MAX = 80, /* of a life; no schedule needs a third of that */
+    BOOTS_MAX = 160, /* of a life; no schedule needs a third of that */
     TURNS_MAX = 200000,
     PHASE_MAX_DAYS = 4, /* the longest backoff is a few hours */
     REQUEST_MS = 20,
