@@ -34,11 +34,15 @@ int p256_signature_from_der(const uint8_t *der, size_t len,
                             uint8_t signature[SF_P256_SIGNATURE_SIZE])
 {
     const uint8_t *p = der;
-    ECDSA_SIG *sig = len <= LONG_MAX ? d2i_ECDSA_SIG(NULL, &p, (long)len) : NULL;
+    uint8_t again[P256_DER_MAX];
+    ECDSA_SIG *sig = len <= sizeof(again) ? d2i_ECDSA_SIG(NULL, &p, (long)len) : NULL;
     int err = SF_ERR_FORMAT;
-    if (sig != NULL && p == der + len && BN_bn2binpad(ECDSA_SIG_get0_r(sig), signature, 32) == 32 &&
+    if (sig != NULL && BN_bn2binpad(ECDSA_SIG_get0_r(sig), signature, 32) == 32 &&
         BN_bn2binpad(ECDSA_SIG_get0_s(sig), signature + 32, 32) == 32) {
-        err = SF_OK;
+        /* OpenSSL reads BER, too: lengths longer than they need be */
+        uint8_t *out = again;
+        const int len_again = i2d_ECDSA_SIG(sig, &out);
+        err = len_again == (int)len && memcmp(again, der, len) == 0 ? SF_OK : SF_ERR_FORMAT;
     }
     ECDSA_SIG_free(sig);
     ERR_clear_error();

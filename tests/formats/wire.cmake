@@ -24,3 +24,5 @@ add_test(NAME formats_sign_oracle
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/oracle.sh sign_oracle.py $<TARGET_FILE:wire_dump>
           $<TARGET_FILE:wire_open>)
 set_tests_properties(formats_sign_oracle PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 120)
+sf_test(formats_wycheproof_others_test SOURCES wycheproof_others_test.c
+  LIBS sf_wire_support sf_test_support sf_port_host)
