@@ -15,7 +15,6 @@ static const char *judge(const char *text, size_t len, enum key_wanted wanted)
         const char *mark;
         const char *hint;
     } marks[] = {
-        {"ENCRYPTED", "it is encrypted; `openssl pkey -in FILE -out NEW` takes the passphrase off"},
         {"-----BEGIN PRIVATE KEY", "its key is of another kind than P-256"},
         {"-----BEGIN EC PRIVATE KEY", "its key is on another curve than P-256, or damaged"},
         {"-----BEGIN RSA PRIVATE KEY", "its key is an RSA key"},
@@ -24,6 +23,13 @@ static const char *judge(const char *text, size_t len, enum key_wanted wanted)
     };
     if (len == 0) {
         return "it is empty";
+    }
+    if (strstr(text, "ENCRYPTED")) {
+        return wanted == KEY_PRIVATE
+                   ? "it is encrypted in a way that does not open here; `openssl pkcs8 -topk8 -in "
+                     "FILE -out NEW` makes one that does"
+                   : "it is encrypted, and its public half does not stand beside it; `openssl pkey "
+                     "-in FILE -pubout -out NEW` writes that";
     }
     for (unsigned i = 0; i < sizeof marks / sizeof marks[0]; i++) {
         if (strstr(text, marks[i].mark)) {

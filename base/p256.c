@@ -14,6 +14,8 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs12.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -135,9 +137,6 @@ void p256_key_release(struct p256_key *key)
     *key = (struct p256_key){0};
 }
 
-/* The password to try on an encrypted file: none, and no question at the terminal. */
-static char no_password[] = "";
-
 /* A whole file, in memory that is wiped. NULL with *err: errno says why for IO. */
 static BIO *read_file(const char *path, int *err)
 {
@@ -170,34 +169,131 @@ static BIO *read_file(const char *path, int *err)
     return out;
 }
 
-int p256_key_load_private(struct p256_key *key, const char *path)
+/* What the blocks of a PEM file hold. */
+struct blocks {
+    const char *passphrase; /* NULL: encrypted ones stay closed */
+    EVP_PKEY *private_key;
+    EVP_PKEY *public_key;
+    int is_encrypted;
+    int is_wrong; /* the passphrase */
+};
+
+static void blocks_release(struct blocks *b)
 {
+    EVP_PKEY_free(b->private_key);
+    EVP_PKEY_free(b->public_key);
+}
+
+static EVP_PKEY *decrypt(const uint8_t *der, long len, struct blocks *b)
+{
+    const uint8_t *p = der;
+    X509_SIG *locked = d2i_X509_SIG(NULL, &p, len);
+    PKCS8_PRIV_KEY_INFO *open = NULL;
+    EVP_PKEY *pkey = NULL;
+    b->is_encrypted |= locked != NULL;
+    if (locked != NULL && b->passphrase != NULL) {
+        open = PKCS8_decrypt(locked, b->passphrase, (int)strlen(b->passphrase));
+        b->is_wrong |= open == NULL;
+    }
+    if (open != NULL) {
+        pkey = EVP_PKCS82PKEY(open);
+    }
+    PKCS8_PRIV_KEY_INFO_free(open);
+    X509_SIG_free(locked);
+    return pkey;
+}
+
+/* Keeps the first private and the first public key. */
+static void take_block(const char *name, const uint8_t *der, long len, struct blocks *b)
+{
+    const uint8_t *p = der;
+    EVP_PKEY **out = strcmp(name, PEM_STRING_PUBLIC) == 0 ? &b->public_key : &b->private_key;
+    if (*out != NULL) {
+        return;
+    }
+    if (out == &b->public_key) {
+        *out = d2i_PUBKEY(NULL, &p, len);
+    } else if (strcmp(name, PEM_STRING_PKCS8) == 0) {
+        *out = decrypt(der, len, b);
+    } else if (strcmp(name, PEM_STRING_PKCS8INF) == 0 ||
+               strcmp(name, PEM_STRING_ECPRIVATEKEY) == 0) {
+        *out = d2i_AutoPrivateKey(NULL, &p, len);
+    }
+}
+
+static int read_blocks(const char *path, struct blocks *b)
+{
+    char *name = NULL;
+    char *header = NULL;
+    uint8_t *der = NULL;
+    long len = 0;
     int err = SF_OK;
-    *key = (struct p256_key){0};
     BIO *in = read_file(path, &err);
     if (in == NULL) {
         return err;
     }
-    EVP_PKEY *pkey = PEM_read_bio_PrivateKey(in, NULL, NULL, no_password);
+    while (PEM_read_bio(in, &name, &header, &der, &len) == 1) {
+        if (header[0] == '\0') { /* else it is encrypted as before PKCS#8: nothing we open */
+            take_block(name, der, len, b);
+        }
+        OPENSSL_free(name);
+        OPENSSL_free(header);
+        OPENSSL_clear_free(der, (size_t)len);
+    }
     BIO_free(in);
-    return adopt(key, pkey, 1);
+    ERR_clear_error();
+    return SF_OK;
+}
+
+static int load_private(struct p256_key *key, const char *path, const char *passphrase)
+{
+    struct blocks b = {.passphrase = passphrase};
+    *key = (struct p256_key){0};
+    int err = read_blocks(path, &b);
+    if (err == SF_OK && b.is_wrong) {
+        err = SF_ERR_SIGNATURE;
+    } else if (err == SF_OK && b.private_key != NULL && b.public_key != NULL &&
+               EVP_PKEY_eq(b.private_key, b.public_key) != 1) {
+        err = SF_ERR_CORRUPT;
+    } else if (err == SF_OK) {
+        err = adopt(key, b.private_key, 1);
+        b.private_key = NULL;
+    }
+    blocks_release(&b);
+    ERR_clear_error();
+    return err;
+}
+
+int p256_key_load_private(struct p256_key *key, const char *path)
+{
+    return load_private(key, path, NULL);
+}
+
+int p256_key_load_encrypted(struct p256_key *key, const char *path, const char *passphrase)
+{
+    return load_private(key, path, passphrase);
+}
+
+int p256_file_is_encrypted(const char *path)
+{
+    struct blocks b = {0};
+    const int err = read_blocks(path, &b);
+    const int is = err == SF_OK && b.is_encrypted && b.private_key == NULL;
+    blocks_release(&b);
+    return is;
 }
 
 int p256_key_load_public(struct p256_key *key, const char *path)
 {
-    int err = SF_OK;
+    struct blocks b = {0};
     *key = (struct p256_key){0};
-    BIO *in = read_file(path, &err);
-    if (in == NULL) {
-        return err;
+    int err = read_blocks(path, &b);
+    if (err == SF_OK) {
+        EVP_PKEY **from = b.public_key != NULL ? &b.public_key : &b.private_key;
+        err = adopt(key, *from, 0);
+        *from = NULL;
     }
-    EVP_PKEY *pkey = PEM_read_bio_PUBKEY(in, NULL, NULL, no_password);
-    BIO_free(in);
-    if (pkey != NULL) {
-        return adopt(key, pkey, 0);
-    }
-    err = p256_key_load_private(key, path);
-    key->has_private = 0;
+    blocks_release(&b);
     return err;
 }
 
@@ -245,20 +341,66 @@ static int write_new(const char *path, const void *data, size_t len)
     return err < 0 ? err : sync_folder_of(path);
 }
 
-int p256_key_save_private(const struct p256_key *key, const char *path)
+/* OpenSSL opens no more than 32 MiB of scrypt's memory unless it is told to, so that all readers of
+ * PKCS#8 can open our files: 16 MiB, and five passes, as strong as 128 MiB once (OWASP). */
+enum { SCRYPT_N = 16384, SCRYPT_R = 8, SCRYPT_P = 5 };
+
+static int write_encrypted(BIO *out, EVP_PKEY *pkey, const char *passphrase)
 {
-    if (key->pkey == NULL || !key->has_private) {
+    PKCS8_PRIV_KEY_INFO *open = EVP_PKEY2PKCS8(pkey);
+    X509_ALGOR *how =
+        PKCS5_pbe2_set_scrypt(EVP_aes_256_cbc(), NULL, 0, NULL, SCRYPT_N, SCRYPT_R, SCRYPT_P);
+    X509_SIG *locked = NULL;
+    if (open != NULL && how != NULL) {
+        locked = PKCS8_set0_pbe(passphrase, (int)strlen(passphrase), open, how);
+    }
+    if (locked == NULL) {
+        X509_ALGOR_free(how); /* else the file's structure has it */
+    }
+    const int ok = locked != NULL && PEM_write_bio_PKCS8(out, locked) == 1;
+    X509_SIG_free(locked);
+    PKCS8_PRIV_KEY_INFO_free(open);
+    return ok;
+}
+
+int p256_key_to_text(const struct p256_key *key, enum key_role role, const char *passphrase,
+                     struct p256_text *out)
+{
+    char head[KEY_HEAD_MAX];
+    const int head_len = key_head_encode(role, &key->public_key, NULL, head);
+    *out = (struct p256_text){0};
+    if (key->pkey == NULL || !key->has_private || head_len < 0) {
         return SF_ERR_FORMAT;
     }
-    BIO *out = BIO_new(BIO_s_secmem());
-    int err = SF_ERR_CRYPTO;
-    if (out != NULL && PEM_write_bio_PKCS8PrivateKey(out, key->pkey, NULL, NULL, 0, NULL, NULL)) {
-        char *pem = NULL;
-        const long len = BIO_get_mem_data(out, &pem);
-        err = write_new(path, pem, (size_t)len);
-    }
-    BIO_free(out);
+    BIO *to = BIO_new(BIO_s_secmem());
+    char *text = NULL;
+    int ok = to != NULL && BIO_write(to, head, head_len) == head_len &&
+             (passphrase != NULL
+                  ? write_encrypted(to, key->pkey, passphrase)
+                  : PEM_write_bio_PKCS8PrivateKey(to, key->pkey, NULL, NULL, 0, NULL, NULL)) &&
+             PEM_write_bio_PUBKEY(to, key->pkey);
+    const long len = ok ? BIO_get_mem_data(to, &text) : 0;
+    out->text = len > 0 ? OPENSSL_memdup(text, (size_t)len) : NULL;
+    out->len = out->text != NULL ? (size_t)len : 0;
+    BIO_free(to);
     ERR_clear_error();
+    return out->text != NULL ? SF_OK : SF_ERR_CRYPTO;
+}
+
+void p256_text_free(struct p256_text *text)
+{
+    OPENSSL_clear_free(text->text, text->len);
+    *text = (struct p256_text){0};
+}
+
+int p256_key_save_private(const struct p256_key *key, enum key_role role, const char *path)
+{
+    struct p256_text text;
+    int err = p256_key_to_text(key, role, NULL, &text);
+    if (err == SF_OK) {
+        err = write_new(path, text.text, text.len);
+    }
+    p256_text_free(&text);
     return err;
 }
 

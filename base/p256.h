@@ -3,6 +3,7 @@
 
 #include <openssl/types.h>
 
+#include "base/key_head.h"
 #include "formats/cose.h"
 
 /* P-256 keys in PEM files, and signing with them, over OpenSSL 3. Errors are numbers of
@@ -20,11 +21,21 @@ struct p256_key {
 /* Each fills `key`; release it afterwards, also after an error. */
 int p256_key_generate(struct p256_key *key) __attribute__((warn_unused_result));
 
-/* A private key in PEM: PKCS#8, or the older `EC PRIVATE KEY`; not encrypted. */
+/* A private key in PEM: PKCS#8, or the older `EC PRIVATE KEY`; not encrypted. CORRUPT if the file
+ * holds a `PUBLIC KEY` too, and that of another key. */
 int p256_key_load_private(struct p256_key *key, const char *path)
     __attribute__((warn_unused_result));
 
-/* A public key: a PEM file (`PUBLIC KEY`; a private key's file does too). */
+/* The same for a file that may be encrypted (PKCS#8 `ENCRYPTED PRIVATE KEY`, any of OpenSSL's
+ * ciphers). SIGNATURE: it is, and this is not its passphrase. */
+int p256_key_load_encrypted(struct p256_key *key, const char *path, const char *passphrase)
+    __attribute__((warn_unused_result));
+
+/* 1 if the file's private key is encrypted and so wants a passphrase; 0 for anything else. */
+int p256_file_is_encrypted(const char *path);
+
+/* A public key: a PEM file (`PUBLIC KEY`; the file of a private key that is not encrypted does
+ * too). */
 int p256_key_load_public(struct p256_key *key, const char *path)
     __attribute__((warn_unused_result));
 
@@ -37,10 +48,22 @@ EVP_PKEY *p256_point_to_pkey(const uint8_t xy[SF_P256_KEY_SIZE]);
 
 void p256_key_release(struct p256_key *key);
 
-/* PKCS#8 PEM, mode 0600, written to a temporary file beside `path`, synced, then linked to its
- * name: a private key is never overwritten (EXISTS) and never half there. */
-int p256_key_save_private(const struct p256_key *key, const char *path)
+/* PKCS#8 PEM under the lines of base/key_head.h, mode 0600, written to a temporary file beside
+ * `path`, synced, then linked to its name: a private key is never overwritten (EXISTS) and never
+ * half there. */
+int p256_key_save_private(const struct p256_key *key, enum key_role role, const char *path)
     __attribute__((warn_unused_result));
+
+/* The text of such a file with the public half behind the private one, so that it can be read
+ * without the passphrase; encrypted with scrypt and AES-256 unless `passphrase` is NULL. FORMAT
+ * without a private part. Call p256_text_free() in every case. */
+struct p256_text {
+    char *text;
+    size_t len;
+};
+int p256_key_to_text(const struct p256_key *key, enum key_role role, const char *passphrase,
+                     struct p256_text *out) __attribute__((warn_unused_result));
+void p256_text_free(struct p256_text *text);
 
 /* `PUBLIC KEY` PEM, mode 0644, replacing what was there. */
 int p256_key_save_public(const struct p256_key *key, const char *path)

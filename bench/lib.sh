@@ -38,7 +38,7 @@ stop_server() {
 
 make_product() { # seconds between check-ins (3600)
     export XDG_CONFIG_HOME="$work/config"
-    "$bin/surefoot" key new "$work/release.pem" >/dev/null 2>&1
+    "$bin/surefoot" key new --no-passphrase "$work/release.pem" >/dev/null 2>&1
     "$bin/surefoot" login "https://localhost:$server_port" --ca "$work/server/ca.pem" \
         --token-file "$work/server/admin-token" >/dev/null
     "$bin/surefoot" product create lamp --chip esp32c3 --vendor example.com --hw-revision A \

@@ -11,6 +11,7 @@
 #include "cli/keys.h"
 #include "cli/manifest_make.h"
 #include "cli/out.h"
+#include "cli/passphrase.h"
 
 static const char product_hint[] =
     "--vendor, --product and --hw-revision belong together: they name one class of devices";
@@ -71,18 +72,19 @@ static int read_class(const struct cli_args *args, unsigned first, struct sf_man
 
 /* ---- sign ---- */
 
-enum { S_VENDOR, S_PRODUCT, S_HW, S_IMAGE, S_KEY, S_SEQ, S_URI, S_OUT, S_NO_RECORD };
+enum { S_VENDOR, S_PRODUCT, S_HW, S_IMAGE, S_KEY, S_SEQ, S_URI, S_OUT, S_NO_RECORD, S_PASSPHRASE };
 
 static const struct cli_option sign_options[] = {
     {"vendor", "DOMAIN", "the vendor's domain, e.g. example.com (required)", 0, 0},
     {"product", "NAME", "the product (required)", 0, 0},
     {"hw-revision", "NAME", "the hardware revision (required)", 0, 0},
     {"image", "FILE", "the app image (required)", 0, 0},
-    {"key", "FILE", "the private release key (required)", 0, 0},
+    {"key", "FILE", "the private release key, a file or a token's URI (required)", 0, 0},
     {"seq", "N", "the sequence number, greater than that of every release before (required)", 0, 0},
     {"uri", "PATH", "where devices find it (/artifacts/<sha256>)", 0, 0},
     {"output", "FILE", "where the envelope goes (required)", 'o', 0},
     {"allow-no-record", NULL, "sign although the image carries no updater record", 0, 0},
+    PASSPHRASE_OPTION,
     {NULL, NULL, NULL, 0, 0},
 };
 
@@ -105,11 +107,16 @@ static int tell_signed(const struct cli_args *args, const struct manifest_made *
 
 static int sign(const struct cli_args *args, const struct manifest_wish *wish)
 {
-    struct p256_key key;
+    const struct key_request request = {cli_value(args, S_KEY), KEY_ROLE_RELEASE,
+                                        cli_value(args, S_PASSPHRASE)};
+    struct signing_key key;
     struct manifest_made made;
-    int status = keys_load_private(&key, cli_value(args, S_KEY));
-    status = status == CLI_OK ? manifest_make(wish, &key, &made) : status;
-    p256_key_release(&key);
+    int status = keys_open(&key, &request);
+    if (status == CLI_OK) {
+        const struct sf_signer signer = keys_signer(&key);
+        status = manifest_make(wish, &signer, &made);
+    }
+    keys_close(&key);
     return status == CLI_OK ? tell_signed(args, &made) : status;
 }
 
@@ -189,8 +196,9 @@ static int load_key(const struct cli_args *args, struct p256_key *key)
     if (cli_given(args, V_KEY) == cli_given(args, V_KEY_HEX)) {
         return cli_fail(CLI_USAGE, "wanted one of --key FILE and --key-hex XY; see --help");
     }
-    return cli_given(args, V_KEY) ? keys_load_any(key, cli_value(args, V_KEY))
-                                  : keys_from_hex(key, cli_value(args, V_KEY_HEX));
+    return cli_given(args, V_KEY)
+               ? keys_load_public(key, cli_value(args, V_KEY), KEY_ROLE_RELEASE, NULL)
+               : keys_from_hex(key, cli_value(args, V_KEY_HEX));
 }
 
 static void verify_envelope(struct sf_bytes envelope, const struct p256_key *key,

@@ -114,7 +114,7 @@ static int add_key(const struct cli_args *args, json_t *body)
     if (!path) {
         return CLI_OK;
     }
-    int status = keys_load_any(&key, path);
+    int status = keys_load_public(&key, path, KEY_ROLE_RELEASE, NULL);
     if (status == CLI_OK) {
         json_object_set_new(body, "release_key", out_json_hex(key.public_key.xy, SF_P256_KEY_SIZE));
     }

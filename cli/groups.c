@@ -78,6 +78,7 @@ struct cli_choice cli_choice_of(const char *placeholder)
         {"MODE", {CLI_CHOICE_WORDS, "qio qout dio dout"}},
         {"KIND", {CLI_CHOICE_WORDS, "surefoot plain"}},
         {"STATE", {CLI_CHOICE_WORDS, "enrolled quarantined revoked"}},
+        {"ROLE", {CLI_CHOICE_WORDS, "root release status delta"}},
         {"SCOPE", {CLI_CHOICE_WORDS, "viewer publisher operator approver admin"}},
         {"bash|zsh|fish", {CLI_CHOICE_WORDS, "bash zsh fish"}},
     };

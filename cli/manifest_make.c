@@ -66,7 +66,7 @@ static int fill_uri(const struct manifest_wish *w, struct sf_manifest *m)
     return CLI_OK;
 }
 
-int manifest_make(const struct manifest_wish *w, const struct p256_key *key,
+int manifest_make(const struct manifest_wish *w, const struct sf_signer *signer,
                   struct manifest_made *out)
 {
     memset(out, 0, sizeof *out);
@@ -87,14 +87,8 @@ int manifest_make(const struct manifest_wish *w, const struct p256_key *key,
     if (status != CLI_OK) {
         return status;
     }
-    struct p256_signer signer;
-    int err = p256_signer_init(&signer, key);
-    if (err != SF_OK) {
-        return cli_fail(CLI_REFUSED, "cannot sign for '%s': %s", w->image_path, sf_err_str(err));
-    }
-    struct sf_signer as_sf = p256_signer_as_sf(&signer);
-    int32_t len = sf_manifest_sign(m, &as_sf, crypto_openssl(), out->envelope, SF_ENVELOPE_MAX);
-    p256_signer_release(&signer);
+    const int32_t len =
+        sf_manifest_sign(m, signer, crypto_openssl(), out->envelope, SF_ENVELOPE_MAX);
     if (len < 0) {
         return cli_fail(CLI_REFUSED, "cannot sign for '%s': %s", w->image_path, sf_err_str(len));
     }

@@ -1,7 +1,6 @@
 #ifndef CLI_MANIFEST_MAKE_H
 #define CLI_MANIFEST_MAKE_H
 
-#include "base/p256.h"
 #include "cli/inspect.h"
 #include "formats/manifest.h"
 
@@ -29,7 +28,7 @@ struct manifest_made {
 int manifest_check(const struct manifest_wish *wish) __attribute__((warn_unused_result));
 
 /* manifest_check(), then encodes and signs. */
-int manifest_make(const struct manifest_wish *wish, const struct p256_key *key,
+int manifest_make(const struct manifest_wish *wish, const struct sf_signer *signer,
                   struct manifest_made *out) __attribute__((warn_unused_result));
 
 #endif

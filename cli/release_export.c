@@ -116,7 +116,7 @@ static int load_key(struct export *e)
     uint8_t xy[SF_P256_KEY_SIZE] = {0};
     if (file) {
         struct p256_key key;
-        const int status = keys_load_any(&key, file);
+        const int status = keys_load_public(&key, file, KEY_ROLE_RELEASE, NULL);
         memcpy(xy, key.public_key.xy, sizeof xy);
         p256_key_release(&key);
         if (status != CLI_OK) {

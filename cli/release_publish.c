@@ -20,14 +20,27 @@
 #include "cli/keys.h"
 #include "cli/manifest_make.h"
 #include "cli/out.h"
+#include "cli/passphrase.h"
 
-enum { P_PRODUCT, P_KEY, P_TARGET, P_NOTES, P_NO_RECORD, P_BURN, P_HW, P_VERSION, P_QUIET };
+enum {
+    P_PRODUCT,
+    P_KEY,
+    P_TARGET,
+    P_NOTES,
+    P_NO_RECORD,
+    P_BURN,
+    P_HW,
+    P_VERSION,
+    P_QUIET,
+    P_PASSPHRASE
+};
 
 enum { LIST_MAX = 100000 };
 
 const struct cli_option release_publish_options[] = {
     {"product", "NAME", "the product (required)", 'p', 0},
-    {"key", "FILE", "the private release key (required but for plain products)", 'k', 0},
+    {"key", "FILE", "the private release key, a file or a token's URI (but for plain products)",
+     'k', 0},
     {"target", NULL, "let the product's devices run it at once", 0, 0},
     {"notes", "TEXT", "what is new, for people", 0, 0},
     {"allow-no-record", NULL, "publish an image that can never be updated by Surefoot again", 0, 0},
@@ -36,6 +49,7 @@ const struct cli_option release_publish_options[] = {
     {"hw-revision", "NAME", "the hardware revision of an image without updater record", 0, 0},
     {"release-version", "TEXT", "the version of an image that says none (esp8266)", 0, 0},
     {"quiet", NULL, "say nothing on stderr but warnings and errors", 'q', 0},
+    PASSPHRASE_OPTION,
     {NULL, NULL, NULL, 0, 0},
 };
 
@@ -55,7 +69,7 @@ struct publish {
     const char *product_name;
     json_t *product;
     int is_plain;
-    struct p256_key key;
+    struct signing_key key;
     struct publication *image;
     unsigned count;
     json_t *there; /* the release of this version with these images, if it is published already */
@@ -394,7 +408,8 @@ static int make_entry(struct publish *p, const struct publication *i, json_t *li
     struct manifest_wish wish = wish_of(p, i);
     struct manifest_made made;
     int status = reserve_seq(p, i, &wish.seq);
-    status = status == CLI_OK ? manifest_make(&wish, &p->key, &made) : status;
+    const struct sf_signer signer = keys_signer(&p->key);
+    status = status == CLI_OK ? manifest_make(&wish, &signer, &made) : status;
     if (status == CLI_OK) {
         json_array_append_new(list, json_pack("{s:s, s:o}", "hw_revision", i->hw_revision,
                                               "envelope", base64(made.envelope, made.len)));
@@ -512,6 +527,13 @@ static void tell_there(const struct publish *p)
     }
 }
 
+static int open_key(struct publish *p)
+{
+    const struct key_request request = {cli_value(p->args, P_KEY), KEY_ROLE_RELEASE,
+                                        cli_value(p->args, P_PASSPHRASE)};
+    return keys_open(&p->key, &request);
+}
+
 static int publish(struct publish *p)
 {
     const struct client_path path = client_path("products", p->product_name, NULL, NULL);
@@ -526,7 +548,7 @@ static int publish(struct publish *p)
     p->is_plain = kind && strcmp(kind, "plain") == 0;
     if (!p->is_plain) {
         status = cli_require(p->args, P_KEY);
-        status = status == CLI_OK ? keys_load_private(&p->key, cli_value(p->args, P_KEY)) : status;
+        status = status == CLI_OK ? open_key(p) : status;
     }
     status = status == CLI_OK ? check_may_target(p) : status;
     status = status == CLI_OK ? check_all(p) : status;
@@ -566,7 +588,7 @@ int release_publish_run(const struct cli_args *args)
     free(p.image);
     json_decref(p.product);
     json_decref(p.there);
-    p256_key_release(&p.key);
+    keys_close(&p.key);
     client_close(&p.client);
     return status;
 }

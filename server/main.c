@@ -116,7 +116,7 @@ static int load_status_key(struct server *s, struct p256_key *key)
         p256_key_release(key);
         err = p256_key_generate(key);
         if (err == SF_OK) {
-            err = p256_key_save_private(key, path);
+            err = p256_key_save_private(key, KEY_ROLE_STATUS, path);
         }
     }
     if (err != SF_OK || datadir_has(&s->data, "status-key.pub.pem")) {

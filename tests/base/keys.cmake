@@ -1,4 +1,4 @@
 # Keys, UUIDs and hex.
-foreach(module hex p256 uuid)
+foreach(module hex key_head p256 uuid)
   sf_test(base_${module}_test SOURCES ${module}_test.c LIBS sf_base Threads::Threads)
 endforeach()

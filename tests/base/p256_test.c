@@ -31,9 +31,9 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    static const char *const file[] = {"key.pem", "public.pem", "der.sig",  "tbs",
-                                       "ec.pem",  "other.pem",  "text.pem", "locked.pem",
-                                       "rsa.pem", "params.pem"};
+    static const char *const file[] = {"key.pem", "public.pem", "der.sig",   "tbs",
+                                       "ec.pem",  "other.pem",  "text.pem",  "locked.pem",
+                                       "rsa.pem", "params.pem", "plain.pem", "mixed.pem"};
     for (size_t i = 0; i < sizeof(file) / sizeof(file[0]); i++) {
         (void)unlink(file[i]);
     }
@@ -76,7 +76,7 @@ static void a_key_survives_its_files(void **state)
     struct p256_key loaded;
     struct stat st;
     generate(&key);
-    assert_int_equal(p256_key_save_private(&key, "key.pem"), SF_OK);
+    assert_int_equal(p256_key_save_private(&key, KEY_ROLE_RELEASE, "key.pem"), SF_OK);
     assert_int_equal(stat("key.pem", &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
     assert_int_equal(st.st_nlink, 1);
@@ -90,7 +90,7 @@ static void a_key_survives_its_files(void **state)
     assert_memory_equal(&loaded.public_key, &key.public_key, sizeof(key.public_key));
     struct p256_signer signer;
     assert_int_equal(p256_signer_init(&signer, &loaded), SF_ERR_FORMAT);
-    assert_int_equal(p256_key_save_private(&loaded, "other.pem"), SF_ERR_FORMAT);
+    assert_int_equal(p256_key_save_private(&loaded, KEY_ROLE_RELEASE, "other.pem"), SF_ERR_FORMAT);
     p256_key_release(&loaded);
 
     assert_int_equal(p256_key_load_public(&loaded, "key.pem"), SF_OK);
@@ -109,7 +109,7 @@ static void a_private_key_is_never_overwritten(void **state)
     struct p256_key loaded;
     generate(&key);
     assert_int_equal(p256_key_load_private(&loaded, "key.pem"), SF_OK);
-    assert_int_equal(p256_key_save_private(&key, "key.pem"), SF_ERR_EXISTS);
+    assert_int_equal(p256_key_save_private(&key, KEY_ROLE_RELEASE, "key.pem"), SF_ERR_EXISTS);
     struct p256_key again;
     assert_int_equal(p256_key_load_private(&again, "key.pem"), SF_OK);
     assert_memory_equal(&again.public_key, &loaded.public_key, sizeof(again.public_key));
@@ -154,8 +154,97 @@ static void other_keys_and_files_are_refused(void **state)
     assert_int_equal(p256_key_load_private(&key, "absent.pem"), SF_ERR_NOTFOUND);
     assert_int_equal(p256_key_load_public(&key, "absent.pem"), SF_ERR_NOTFOUND);
     generate(&key);
-    assert_true(p256_key_save_private(&key, "absent/key.pem") < 0);
+    assert_true(p256_key_save_private(&key, KEY_ROLE_RELEASE, "absent/key.pem") < 0);
     p256_key_release(&key);
+}
+
+static void save_text(const char *path, const struct p256_key *key, enum key_role role,
+                      const char *passphrase)
+{
+    struct p256_text text;
+    assert_int_equal(p256_key_to_text(key, role, passphrase, &text), SF_OK);
+    write_file(path, text.text, text.len);
+    p256_text_free(&text);
+    assert_null(text.text);
+}
+
+static void an_encrypted_key_opens_with_its_passphrase_alone(void **state)
+{
+    (void)state;
+    struct p256_key key;
+    struct p256_key loaded;
+    struct key_head head;
+    generate(&key);
+    save_text("locked.pem", &key, KEY_ROLE_ROOT, "correct horse battery");
+    assert_int_equal(p256_file_is_encrypted("locked.pem"), 1);
+    assert_int_equal(p256_key_load_private(&loaded, "locked.pem"), SF_ERR_FORMAT);
+    assert_int_equal(p256_key_load_encrypted(&loaded, "locked.pem", "correct horse"),
+                     SF_ERR_SIGNATURE);
+    assert_int_equal(p256_key_load_encrypted(&loaded, "locked.pem", ""), SF_ERR_SIGNATURE);
+    assert_null(loaded.pkey);
+    assert_int_equal(p256_key_load_encrypted(&loaded, "locked.pem", "correct horse battery"),
+                     SF_OK);
+    assert_true(loaded.has_private);
+    assert_memory_equal(&loaded.public_key, &key.public_key, sizeof(key.public_key));
+    p256_key_release(&loaded);
+    /* the public half and the role stand beside it, in the clear */
+    assert_int_equal(p256_key_load_public(&loaded, "locked.pem"), SF_OK);
+    assert_memory_equal(&loaded.public_key, &key.public_key, sizeof(key.public_key));
+    p256_key_release(&loaded);
+    assert_int_equal(key_head_read("locked.pem", &head), SF_OK);
+    assert_int_equal(head.role, KEY_ROLE_ROOT);
+    p256_key_release(&key);
+}
+
+static void openssl_opens_what_we_encrypt_and_we_what_it_does(void **state)
+{
+    (void)state;
+    struct p256_key key;
+    struct p256_key loaded;
+    generate(&key);
+    save_text("locked.pem", &key, KEY_ROLE_RELEASE, "x y z");
+    assert_int_equal(openssl("pkey -in locked.pem -passin 'pass:x y' -out plain.pem"), 1);
+    assert_int_equal(openssl("pkey -in locked.pem -passin 'pass:x y z' -out plain.pem"), 0);
+    assert_int_equal(p256_file_is_encrypted("plain.pem"), 0);
+    assert_int_equal(p256_key_load_private(&loaded, "plain.pem"), SF_OK);
+    assert_memory_equal(&loaded.public_key, &key.public_key, sizeof(key.public_key));
+    p256_key_release(&loaded);
+    static const char *const how[] = {"-scrypt", "-v2 aes-256-cbc -iter 100000"};
+    for (size_t i = 0; i < sizeof(how) / sizeof(how[0]); i++) {
+        char command[160];
+        (void)snprintf(command, sizeof(command),
+                       "pkcs8 -topk8 -in plain.pem %s -passout pass:other -out locked.pem", how[i]);
+        assert_int_equal(openssl(command), 0);
+        assert_int_equal(p256_key_load_encrypted(&loaded, "locked.pem", "other"), SF_OK);
+        assert_memory_equal(&loaded.public_key, &key.public_key, sizeof(key.public_key));
+        p256_key_release(&loaded);
+    }
+    p256_key_release(&key);
+}
+
+static void halves_of_two_keys_are_refused(void **state)
+{
+    (void)state;
+    struct p256_key key[2];
+    struct p256_text text[2];
+    struct p256_key loaded;
+    for (size_t i = 0; i < 2; i++) {
+        generate(&key[i]);
+        assert_int_equal(p256_key_to_text(&key[i], KEY_ROLE_RELEASE, NULL, &text[i]), SF_OK);
+    }
+    char *public_half = strstr(text[0].text, "-----BEGIN PUBLIC KEY");
+    const char *other = strstr(text[1].text, "-----BEGIN PUBLIC KEY");
+    assert_true(public_half != NULL && other != NULL);
+    FILE *f = fopen("mixed.pem", "wb");
+    assert_non_null(f);
+    assert_true(fwrite(text[0].text, 1, (size_t)(public_half - text[0].text), f) > 0);
+    assert_true(fwrite(other, 1, text[1].len - (size_t)(other - text[1].text), f) > 0);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(p256_key_load_private(&loaded, "mixed.pem"), SF_ERR_CORRUPT);
+    for (size_t i = 0; i < 2; i++) {
+        p256_key_release(&key[i]);
+        p256_text_free(&text[i]);
+    }
 }
 
 static void keys_in_hex_load(void **state)
@@ -325,6 +414,9 @@ int main(void)
         cmocka_unit_test(a_private_key_is_never_overwritten),
         cmocka_unit_test(keys_of_openssl_load),
         cmocka_unit_test(other_keys_and_files_are_refused),
+        cmocka_unit_test(an_encrypted_key_opens_with_its_passphrase_alone),
+        cmocka_unit_test(openssl_opens_what_we_encrypt_and_we_what_it_does),
+        cmocka_unit_test(halves_of_two_keys_are_refused),
         cmocka_unit_test(keys_in_hex_load),
         cmocka_unit_test(signatures_go_to_der_and_back),
         cmocka_unit_test(openssl_verifies_what_we_sign),

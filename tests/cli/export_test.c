@@ -325,7 +325,7 @@ static void another_key_than_ones_own_is_refused_before_a_byte_is_written(void *
     (void)state;
     const char *other = run_path("other.pem");
     if (!is_there(other)) {
-        run_expect(run_surefoot("key", "new", other, NULL), 0, "0600");
+        run_expect(run_surefoot("key", "new", "--no-passphrase", other, NULL), 0, "0600");
     }
     run_expect(run_surefoot("release", "export", dir, "-p", "lamp", "--version", "1.1.0",
                             "--release-key", other, NULL),

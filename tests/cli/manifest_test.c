@@ -45,7 +45,7 @@ static int setup(void **state)
     const struct esp_image_spec spec = {
         .size = SIZE, .version = "1.2.0-rc.1", .class_uuid = class_uuid};
     write_image(&spec);
-    return run_surefoot("key", "new", key_path, NULL)->status;
+    return run_surefoot("key", "new", "--no-passphrase", key_path, NULL)->status;
 }
 
 static struct run *sign_as(const char *product, const char *seq)
@@ -144,7 +144,7 @@ static void another_key_is_refused(void **state)
     (void)state;
     const char *other = run_path("other.pem");
     run_expect(sign_as("lamp", "2"), 0, NULL);
-    run_expect(run_surefoot("key", "new", "--force", other, NULL), 0, "0600");
+    run_expect(run_surefoot("key", "new", "--no-passphrase", "--force", other, NULL), 0, "0600");
     struct run *r =
         run_surefoot("manifest", "verify", "--json", "--key", other, envelope_path, NULL);
     run_expect(r, 1, "signed with an unknown key");

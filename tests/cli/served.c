@@ -90,7 +90,7 @@ int served_login(const char *token_file, const char *config)
 int served_make_lamp(void)
 {
     const char *key = run_path("release.pem");
-    int status = run_surefoot("key", "new", key, NULL)->status;
+    int status = run_surefoot("key", "new", "--no-passphrase", key, NULL)->status;
     status |= served_login(run_path("data/admin-token"), NULL);
     status |=
         run_surefoot("product", "create", "lamp", "--chip", "esp32c3", "--vendor", "example.com",

@@ -267,7 +267,7 @@ static void what_devices_would_refuse_is_refused_before_the_upload(void **state)
     free(image);
     const char *other = run_path("other.pem");
     path = write_image("r.bin", &spec);
-    run_expect(run_surefoot("key", "new", other, NULL), 0, "0600");
+    run_expect(run_surefoot("key", "new", "--no-passphrase", other, NULL), 0, "0600");
     run_expect(run_surefoot("release", "publish", path, "-p", "lamp", "-k", other, NULL), 1,
                "is not the product's release key");
     run_expect(run_surefoot("release", "publish", path, "-p", "lamp", NULL), 2,

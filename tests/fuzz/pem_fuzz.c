@@ -6,10 +6,12 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/cert.h"
+#include "base/key_head.h"
 #include "base/p256.h"
 #include "formats/err.h"
 
@@ -39,6 +41,11 @@ static void read_keys(const char *path)
         p256_signer_release(&signer);
     }
     p256_key_release(&key);
+    struct key_head head;
+    if (key_head_read(path, &head) == SF_OK) {
+        assert(strlen(head.token) <= KEY_TOKEN_MAX && key_role_name(head.role) != NULL);
+    }
+    (void)p256_file_is_encrypted(path);
     (void)p256_key_load_public(&key, path);
     p256_key_release(&key);
 }

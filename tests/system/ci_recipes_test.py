@@ -52,7 +52,7 @@ class House:
         self.url = self.wait_for_url()
         self.surefoot("login", self.url, "--ca", self.path("data/ca.pem"), "--token-file",
                       self.path("data/admin-token"))
-        self.surefoot("key", "new", self.path("release.pem"))
+        self.surefoot("key", "new", "--no-passphrase", self.path("release.pem"))
         self.surefoot("product", "create", "lamp", "--chip", "esp32c3", "--vendor", "example.com",
                       "--slot-size", "0x1e0000", "--release-key", self.path("release.pem"),
                       "--enrol-token", self.path("enrol-token"))
