@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/progress.h"
+#include "sim/powercut/cost.h"
 #include "sim/powercut/sweep.h"
 
 /* The command line, the jobs and the report. A job is a process of its own with a share of the
@@ -38,6 +39,7 @@ enum {
 static const char help_text[] =
     "usage: surefoot-sim powercut [options]\n"
     "       surefoot-sim powercut --replay 'LINE'\n"
+    "       surefoot-sim powercut --cost\n"
     "\n"
     "Plays whole updates of the real engine on flash that loses power: before, inside and after\n"
     "each step, in the application, in the bootloader and in the record store; then lets the\n"
@@ -56,7 +58,14 @@ static const char help_text[] =
     "  --sweep KIND     only single, pairs, faults, net or random; may be given again\n"
     "  --first          end at the first violation\n"
     "  --replay LINE    only this schedule, as a violation printed it\n"
-    "  --json           the summary as one JSON object\n"
+    "  --cost           no power cuts: what each update costs the flash, beside the least that "
+    "any\n"
+    "                   update can cost (docs/flashwear.md)\n"
+    "  --json           the summary as one JSON object; of --cost an array\n"
+    "\n"
+    "examples:\n"
+    "  surefoot-sim powercut --scenario crash --depth 1\n"
+    "  surefoot-sim powercut --sweep pairs --pairs 8 --json | jq .violations\n"
     "\n"
     "exit status: 0 every invariant held, 1 at least one violation, 2 usage\n";
 
@@ -70,6 +79,7 @@ struct command {
     const char *replay;
     long random; /* < 0 = not said */
     int json;
+    int cost;
     struct tally *tally; /* of each job, shared */
     double cpu_s;
 };
@@ -92,6 +102,7 @@ enum {
     OPT_SWEEP,
     OPT_FIRST,
     OPT_REPLAY,
+    OPT_COST,
     OPT_PAIRS,
     OPT_RANDOM,
     OPT_JSON,
@@ -107,6 +118,7 @@ static const struct option known[] = {
     {.name = "sweep", .has_arg = required_argument, .val = OPT_SWEEP},
     {.name = "first", .has_arg = no_argument, .val = OPT_FIRST},
     {.name = "replay", .has_arg = required_argument, .val = OPT_REPLAY},
+    {.name = "cost", .has_arg = no_argument, .val = OPT_COST},
     {.name = "pairs", .has_arg = required_argument, .val = OPT_PAIRS},
     {.name = "random", .has_arg = required_argument, .val = OPT_RANDOM},
     {.name = "json", .has_arg = no_argument, .val = OPT_JSON},
@@ -185,6 +197,9 @@ static int take_option(struct command *c, int option)
         break;
     case OPT_REPLAY:
         c->replay = optarg;
+        break;
+    case OPT_COST:
+        c->cost = 1;
         break;
     case OPT_JSON:
         c->json = 1;
@@ -453,6 +468,9 @@ int powercut_command(int argc, char **argv)
     int status = parse(&c, argc, argv);
     if (status >= 0) {
         return status;
+    }
+    if (c.cost) {
+        return cost_report(c.sweep.only, c.json) == SF_OK ? EXIT_HOLDS : EXIT_VIOLATION;
     }
     const size_t size = JOBS_MAX * sizeof(struct tally);
     c.tally = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

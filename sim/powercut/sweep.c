@@ -509,22 +509,27 @@ int sweep_replay(const struct schedule *plan, FILE *trace, struct tally *t)
 
 /* ---- cost ---- */
 
-static unsigned region_of(uint32_t address)
+static enum cost_region region_of(uint32_t address)
 {
     if (address >= KIT_SLOT_0) {
-        return 0;
+        return COST_SLOT;
     }
-    return address >= KIT_OTADATA ? 1 : 2;
+    return address >= KIT_OTADATA ? COST_OTADATA : COST_RECORDS;
 }
 
 static void count_cost(void *ctx, const struct world *w, const struct sf_flash_op *op)
 {
     struct cost *c = ctx;
-    const unsigned region = region_of(op->address);
-    (void)w;
+    const enum cost_region region = region_of(op->address);
+    if (world_is_burn(op)) {
+        return;
+    }
     if (op->kind == SF_FLASH_OP_ERASE) {
+        const uint32_t most = sf_host_flash_wear(&w->chip.flash, op->address, SF_SECTOR_SIZE) + 1;
         c->erases[region]++;
-    } else if (!world_is_burn(op)) {
+        c->most_erases[region] = most > c->most_erases[region] ? most : c->most_erases[region];
+    } else {
+        c->programs[region]++;
         c->bytes[region] += op->len;
     }
 }

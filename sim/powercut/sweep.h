@@ -46,12 +46,16 @@ struct tally {
     struct finding finding[SWEEP_FINDINGS];
 };
 
+enum cost_region { COST_SLOT, COST_OTADATA, COST_RECORDS, COST_REGIONS };
+
 /* What an update without any interruption costs. */
 struct cost {
     uint32_t steps;
     uint32_t messages;
-    uint32_t erases[3]; /* slot, otadata, records */
-    uint64_t bytes[3];  /* programmed there */
+    uint32_t erases[COST_REGIONS];
+    uint32_t most_erases[COST_REGIONS]; /* of one sector */
+    uint32_t programs[COST_REGIONS];
+    uint64_t bytes[COST_REGIONS]; /* programmed there */
     uint32_t image_bytes;
 };
 
