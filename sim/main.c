@@ -385,6 +385,8 @@ static int run(const struct options *o)
     struct sf_crypto crypto;
     struct sf_sbv2_verifier verifier;
     struct fleet_options options = {0};
+    const struct sf_trust_root root = {
+        .walk = &sf_walk_roots, .file = o->trust_root, .len = o->trust_root_len};
     struct run r = {.options = o, .tty = progress_has_terminal()};
     int failed = -1;
     options.flash_size = o->firmware ? FLASH_IMAGE_SIZE : o->flash_size;
@@ -393,6 +395,7 @@ static int run(const struct options *o)
         return EXIT_USAGE;
     }
     fill_fleet_options(o, &crypto, &options);
+    options.device.firmware.root = root.len > 0 ? &root : NULL;
     if (o->secure_boot) {
         sbv2_psa_init(&verifier);
         fill_secure_boot(o, &verifier, &options.device);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crypto_openssl.h"
 #include "base/key_hint.h"
 #include "base/nearest.h"
 #include "base/p256.h"
@@ -38,6 +39,8 @@ static const char help_text[] =
     "  --devices N              number of devices, 1 to 65535 (default 1)\n"
     "  --release-key FILE|HEX   public release key: PEM, or 128 hex digits (x || y)\n"
     "  --status-key FILE|HEX    public status key of the server, likewise\n"
+    "  --trust-root FILE        or a trust root in their firmware, in place of both keys: they\n"
+    "                           fetch its successors from the server\n"
     "  --enrol-token-file FILE  the product's enrolment token, in the first line\n"
     "  --hw-revision TEXT       hardware revision the devices report (default 1)\n"
     "  --chip-rev N             chip revision, major * 100 + minor (default 3: v0.3)\n"
@@ -86,6 +89,7 @@ struct parser {
     char *error;
     const char *release_key; /* arguments as given: files are read once all are known */
     const char *status_key;
+    const char *trust_root;
     const char *token_file;
     const char *secure_boot_key;
 };
@@ -168,6 +172,32 @@ static int load_secure_boot_key(struct parser *p)
     return SF_OK;
 }
 
+/* In place of both keys. */
+static int load_root(struct parser *p)
+{
+    struct options *o = p->out;
+    struct sf_root root;
+    struct sf_diag diag = {0};
+    if (p->release_key || p->status_key) {
+        return fail(p, SF_ERR_RANGE,
+                    "give --trust-root or --release-key and --status-key: the root lists the keys");
+    }
+    FILE *file = fopen(p->trust_root, "re");
+    if (!file) {
+        return fail(p, SF_ERR_IO, "--trust-root: cannot open '%s': %s", p->trust_root,
+                    strerrordesc_np(errno));
+    }
+    o->trust_root_len = fread(o->trust_root, 1, sizeof(o->trust_root), file);
+    const int is_longer = fgetc(file) != EOF;
+    fclose(file);
+    const struct sf_bytes in = {o->trust_root, o->trust_root_len};
+    const int err =
+        is_longer ? SF_ERR_TOO_LARGE : sf_root_open_first(in, crypto_openssl(), &root, &diag);
+    return err < 0 ? fail(p, err, "--trust-root: '%s' is no trust root: %s", p->trust_root,
+                          diag.why ? diag.why : sf_err_str(err))
+                   : SF_OK;
+}
+
 static int load_token(struct parser *p)
 {
     char *token = p->out->enrol_token;
@@ -237,6 +267,7 @@ enum option_place { /* where a value goes */
                     PLACE_HW_REVISION,
                     PLACE_RELEASE_KEY,
                     PLACE_STATUS_KEY,
+                    PLACE_TRUST_ROOT,
                     PLACE_TOKEN_FILE,
                     PLACE_SECURE_BOOT_KEY,
                     PLACE_FLASH_SIZE,
@@ -278,6 +309,7 @@ static const struct row rows[] = {
     {"hw-revision", KIND_TEXT, PLACE_HW_REVISION, 0, 0},
     {"release-key", KIND_TEXT, PLACE_RELEASE_KEY, 0, 0},
     {"status-key", KIND_TEXT, PLACE_STATUS_KEY, 0, 0},
+    {"trust-root", KIND_TEXT, PLACE_TRUST_ROOT, 0, 0},
     {"enrol-token-file", KIND_TEXT, PLACE_TOKEN_FILE, 0, 0},
     {"secure-boot-key", KIND_TEXT, PLACE_SECURE_BOOT_KEY, 0, 0},
     {"flash-size", KIND_NUMBER, PLACE_FLASH_SIZE, 0x10000, 0x8000000},
@@ -318,6 +350,7 @@ static void set_text(struct parser *p, enum option_place place, const char *valu
         {PLACE_HW_REVISION, &o->hw_revision},
         {PLACE_RELEASE_KEY, &p->release_key},
         {PLACE_STATUS_KEY, &p->status_key},
+        {PLACE_TRUST_ROOT, &p->trust_root},
         {PLACE_TOKEN_FILE, &p->token_file},
         {PLACE_SECURE_BOOT_KEY, &p->secure_boot_key},
     };
@@ -509,8 +542,9 @@ static int check_run(struct parser *p)
     if (strlen(o->hw_revision) > 15) {
         return fail(p, SF_ERR_RANGE, "--hw-revision has at most 15 characters");
     }
-    int err = load_key(p, "--release-key", p->release_key, o->release_key);
-    if (err == SF_OK && !o->static_tree) {
+    int err =
+        p->trust_root ? load_root(p) : load_key(p, "--release-key", p->release_key, o->release_key);
+    if (err == SF_OK && !o->static_tree && !p->trust_root) {
         err = load_key(p, "--status-key", p->status_key, o->status_key);
     }
     if (!o->has_ramp) {

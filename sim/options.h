@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "formats/manifest.h"
+#include "formats/root.h"
 
 /* The command line of surefoot-sim. */
 
@@ -24,6 +25,8 @@ struct options {
     char enrol_token[OPTIONS_TOKEN_SIZE]; /* "" = none */
     uint8_t release_key[SF_P256_KEY_SIZE];
     uint8_t status_key[SF_P256_KEY_SIZE];
+    uint8_t trust_root[SF_ROOT_MAX]; /* in place of both keys */
+    size_t trust_root_len;           /* 0 = none */
     unsigned devices;
     uint32_t flash_size;
     uint32_t seed;

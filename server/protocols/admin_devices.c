@@ -161,15 +161,15 @@ static void add_deployment(json_t *body, struct names *n, const struct device *d
 static json_t *device_whole(struct names *n, const struct device *d)
 {
     json_t *body = device_json(n, d);
-    json_t *more =
-        json_pack("{s:o, s:I, s:I, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}",
-                  "class_uuid", json_uuid(d->class_uuid), "length", (json_int_t)d->running_length,
-                  "ota_state", (json_int_t)d->running_state, "chip",
-                  sf_chip_name((uint16_t)d->chip_id), "chip_revision", (json_int_t)d->chip_revision,
-                  "abilities", (json_int_t)d->abilities, "desired_seq", (json_int_t)d->desired_seq,
-                  "seq", (json_int_t)d->seq, "epoch", (json_int_t)d->epoch, "efuse_secure_version",
-                  (json_int_t)d->efuse_secure_version, "way_back", digest_json(d->way_back_digest),
-                  "revoked", json_time(d->revoked_at), "first_report", json_time(d->reported_at));
+    json_t *more = json_pack(
+        "{s:o, s:I, s:I, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "class_uuid",
+        json_uuid(d->class_uuid), "length", (json_int_t)d->running_length, "ota_state",
+        (json_int_t)d->running_state, "chip", sf_chip_name((uint16_t)d->chip_id), "chip_revision",
+        (json_int_t)d->chip_revision, "abilities", (json_int_t)d->abilities, "desired_seq",
+        (json_int_t)d->desired_seq, "seq", (json_int_t)d->seq, "epoch", (json_int_t)d->epoch,
+        "root_version", (json_int_t)d->root_version, "efuse_secure_version",
+        (json_int_t)d->efuse_secure_version, "way_back", digest_json(d->way_back_digest), "revoked",
+        json_time(d->revoked_at), "first_report", json_time(d->reported_at));
     (void)json_object_update(body, more);
     json_decref(more);
     add_seen(body, n, d, 1);
