@@ -226,6 +226,39 @@ static void a_trial_walks_too(void **state)
     assert_memory_equal(rig_core(rr->r)->running_digest, rr->r->v2.digest, SF_SHA256_SIZE);
 }
 
+/* ---- without a server ---- */
+
+static void static_tree_under_a_root(struct root_rig *rr, uint32_t policy)
+{
+    rr->draft.policy = policy;
+    rr->firmware.len = root_kit_sign(&rr->kit, &rr->draft, ROOT_RIG_ROOTS, rr->firmware.file).len;
+    rr->trust.len = rr->firmware.len;
+    rig_static_tree(rr->r);
+}
+
+static void a_static_tree_needs_the_roots_word_too(void **state)
+{
+    struct root_rig *rr = *state;
+    static_tree_under_a_root(rr, 0);
+    rr->r->server.target = &rr->r->v2;
+    rig_boot(rr->r, SF_RESET_POWER_ON);
+    assert_int_equal(rig_settle(rr->r), SF_ACTION_WAIT);
+    assert_int_equal(last_error(rr), SF_ERR_POLICY);
+    assert_int_equal(rr->r->server.downloads, 0);
+}
+
+static void a_static_tree_is_judged_by_the_roots_keys(void **state)
+{
+    struct root_rig *rr = *state;
+    static_tree_under_a_root(rr, SF_ROOT_ALLOW_OFFLINE);
+    root_rig_rest(rr);
+    rig_show_confirm(rr->r, &rr->r->v2);
+    root_rig_release_key(rr, NEW_RELEASE);
+    assert_int_equal(rig_show(rr->r, &rr->r->v3), SF_ACTION_WAIT);
+    assert_int_equal(last_error(rr), SF_ERR_KEY_UNKNOWN);
+    assert_int_equal(rr->r->server.roots, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -241,6 +274,8 @@ int main(void)
         TEST(freeze_yesterdays_status_is_older_than_the_root),
         TEST(a_release_whose_key_is_revoked_in_between_does_not_commit),
         TEST(a_trial_walks_too),
+        TEST(a_static_tree_needs_the_roots_word_too),
+        TEST(a_static_tree_is_judged_by_the_roots_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
