@@ -22,22 +22,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static int last_error(const struct root_rig *rr)
-{
-    return sf_engine_view(&rr->r->engine).last_error;
-}
-
-static uint32_t trusted(const struct root_rig *rr)
-{
-    return sf_engine_view(&rr->r->engine).root_version;
-}
-
-static void swap_key(struct root_rig *rr, enum sf_role role, unsigned from, unsigned to)
-{
-    root_kit_remove(&rr->kit, &rr->draft, from);
-    root_kit_add(&rr->kit, &rr->draft, role, to);
-}
-
 /* ---- releases ---- */
 
 /* The server tells it to install `release`, and it does not. */
@@ -47,7 +31,7 @@ static void in_vain(struct root_rig *rr, const struct rig_release *release, int 
     rig_target(rr->r, release);
     sf_engine_poke(&rr->r->engine, SF_POKE_CHECK_IN, rr->r->now_ms);
     assert_int_equal(rig_settle(rr->r), SF_ACTION_WAIT);
-    assert_int_equal(last_error(rr), err);
+    assert_int_equal(root_rig_last_error(rr), err);
     assert_int_equal(rr->r->server.downloads, downloads);
 }
 
@@ -84,11 +68,11 @@ static void drill_release_key_stolen(void **state)
     assert_int_equal(rig_settle(rr->r), SF_ACTION_WAIT);
     assert_int_equal(rr->r->server.last.seq, 1 << 20);
 
-    swap_key(rr, SF_ROLE_RELEASE, ROOT_KIT_RELEASE, NEW_RELEASE);
+    root_rig_swap_key(rr, SF_ROLE_RELEASE, ROOT_KIT_RELEASE, NEW_RELEASE);
     rr->draft.epoch[SF_ROLE_RELEASE]++;
     root_rig_publish(rr, K1 | K2);
     in_vain(rr, &rr->r->v3, SF_ERR_KEY_UNKNOWN); /* still signed by the old key */
-    assert_int_equal(trusted(rr), 2);
+    assert_int_equal(root_rig_trusted(rr), 2);
     root_rig_release_key(rr, NEW_RELEASE);
     rig_install(rr->r, &rr->r->v3); /* seq 6, in the new epoch */
     assert_int_equal(rig_settle(rr->r), SF_ACTION_WAIT);
@@ -107,11 +91,12 @@ static void fast_forward_of_the_counter_recovers_with_a_new_epoch(void **state)
     assert_int_equal(sf_engine_view(&rr->r->engine).status_counter, UINT32_MAX);
     rr->r->server.time = 1800000100;
     rr->r->server.counter = 7;
-    swap_key(rr, SF_ROLE_STATUS, ROOT_KIT_STATUS, NEW_STATUS);
+    root_rig_swap_key(rr, SF_ROLE_STATUS, ROOT_KIT_STATUS, NEW_STATUS);
     root_rig_publish(rr, K0 | K1);
     root_rig_status_key(rr, NEW_STATUS);
     root_rig_rest(rr);
-    assert_int_equal(last_error(rr), SF_ERR_COUNTER); /* the key alone changes no counter */
+    assert_int_equal(root_rig_last_error(rr),
+                     SF_ERR_COUNTER); /* the key alone changes no counter */
     rr->draft.epoch[SF_ROLE_STATUS]++;
     root_rig_publish(rr, K0 | K1);
     rr->r->server.root_version = 3;
@@ -153,7 +138,7 @@ static void a_target_of_another_epoch_is_refused(void **state)
     rr->r->server.epoch = 1;
     rig_target(rr->r, &rr->r->v2);
     assert_int_equal(rig_settle_again(rr->r), SF_ACTION_WAIT);
-    assert_int_equal(last_error(rr), SF_ERR_UNSUPPORTED);
+    assert_int_equal(root_rig_last_error(rr), SF_ERR_UNSUPPORTED);
     assert_int_equal(rr->r->server.downloads, 0);
 }
 
@@ -165,14 +150,14 @@ static void drill_expired_root_stops_installs_and_nothing_else(void **state)
     rr->r->server.time = rr->draft.expires;
     rig_target(rr->r, &rr->r->v2);
     root_rig_rest(rr);
-    assert_int_equal(last_error(rr), SF_ERR_EXPIRED);
+    assert_int_equal(root_rig_last_error(rr), SF_ERR_EXPIRED);
     assert_int_equal(rr->r->server.downloads, 0);
     assert_int_equal(sf_engine_view(&rr->r->engine).checkins_answered, 1);
     rr->draft.issued_at = rr->r->server.time; /* its successor is taken, and all is well */
     rr->draft.expires = rr->draft.issued_at + 1000;
     root_rig_publish(rr, K0 | K1);
     assert_int_equal(rig_settle_again(rr->r), SF_ACTION_REBOOT);
-    assert_int_equal(trusted(rr), 2);
+    assert_int_equal(root_rig_trusted(rr), 2);
 }
 
 static void freeze_yesterdays_status_is_older_than_the_root(void **state)
@@ -183,7 +168,7 @@ static void freeze_yesterdays_status_is_older_than_the_root(void **state)
     root_rig_publish(rr, K0 | K1);
     rig_target(rr->r, &rr->r->v2);
     root_rig_rest(rr); /* its status expired before the root was made */
-    assert_int_equal(last_error(rr), SF_ERR_EXPIRED);
+    assert_int_equal(root_rig_last_error(rr), SF_ERR_EXPIRED);
     assert_int_equal(rr->r->server.downloads, 0);
 }
 
@@ -200,13 +185,13 @@ static void publish_at_the_second_check_in(struct rig *r, struct sf_status *stat
 static void a_release_whose_key_is_revoked_in_between_does_not_commit(void **state)
 {
     struct root_rig *rr = *state;
-    swap_key(rr, SF_ROLE_RELEASE, ROOT_KIT_RELEASE, NEW_RELEASE);
+    root_rig_swap_key(rr, SF_ROLE_RELEASE, ROOT_KIT_RELEASE, NEW_RELEASE);
     root_rig_publish(rr, K0 | K1);
     rr->r->server.status_script = publish_at_the_second_check_in;
     rig_target(rr->r, &rr->r->v2);
     root_rig_rest(rr);
     assert_int_equal(rr->r->server.downloads, 1);
-    assert_int_equal(trusted(rr), 2);
+    assert_int_equal(root_rig_trusted(rr), 2);
     assert_int_equal(rig_slot_runs(rr->r), 0);
     assert_int_equal(rig_trial(rr->r).open, 0);
 }
@@ -217,11 +202,11 @@ static void a_trial_walks_too(void **state)
     root_rig_rest(rr);
     rig_install(rr->r, &rr->r->v2);
     assert_int_equal(rig_trial(rr->r).open, 1);
-    swap_key(rr, SF_ROLE_STATUS, ROOT_KIT_STATUS, NEW_STATUS);
+    root_rig_swap_key(rr, SF_ROLE_STATUS, ROOT_KIT_STATUS, NEW_STATUS);
     root_rig_publish(rr, K0 | K1);
     root_rig_status_key(rr, NEW_STATUS);
     assert_int_equal(rig_settle(rr->r), SF_ACTION_WAIT);
-    assert_int_equal(trusted(rr), 2);
+    assert_int_equal(root_rig_trusted(rr), 2);
     assert_int_equal(rig_trial(rr->r).open, 0);
     assert_memory_equal(rig_core(rr->r)->running_digest, rr->r->v2.digest, SF_SHA256_SIZE);
 }
@@ -243,7 +228,7 @@ static void a_static_tree_needs_the_roots_word_too(void **state)
     rr->r->server.target = &rr->r->v2;
     rig_boot(rr->r, SF_RESET_POWER_ON);
     assert_int_equal(rig_settle(rr->r), SF_ACTION_WAIT);
-    assert_int_equal(last_error(rr), SF_ERR_POLICY);
+    assert_int_equal(root_rig_last_error(rr), SF_ERR_POLICY);
     assert_int_equal(rr->r->server.downloads, 0);
 }
 
@@ -255,7 +240,7 @@ static void a_static_tree_is_judged_by_the_roots_keys(void **state)
     rig_show_confirm(rr->r, &rr->r->v2);
     root_rig_release_key(rr, NEW_RELEASE);
     assert_int_equal(rig_show(rr->r, &rr->r->v3), SF_ACTION_WAIT);
-    assert_int_equal(last_error(rr), SF_ERR_KEY_UNKNOWN);
+    assert_int_equal(root_rig_last_error(rr), SF_ERR_KEY_UNKNOWN);
     assert_int_equal(rr->r->server.roots, 0);
 }
 

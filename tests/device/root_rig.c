@@ -86,3 +86,19 @@ uint32_t root_rig_stored(struct root_rig *rr)
     assert_int_equal(sf_root_decode(payload, crypto_openssl(), &root, NULL), SF_OK);
     return root.version;
 }
+
+void root_rig_swap_key(struct root_rig *rr, enum sf_role role, unsigned from, unsigned to)
+{
+    root_kit_remove(&rr->kit, &rr->draft, from);
+    root_kit_add(&rr->kit, &rr->draft, role, to);
+}
+
+int root_rig_last_error(const struct root_rig *rr)
+{
+    return sf_engine_view(&rr->r->engine).last_error;
+}
+
+uint32_t root_rig_trusted(const struct root_rig *rr)
+{
+    return sf_engine_view(&rr->r->engine).root_version;
+}

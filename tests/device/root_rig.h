@@ -31,6 +31,13 @@ void root_rig_release_key(struct root_rig *rr, unsigned index);
 /* Boots, and goes on until the device rests. */
 void root_rig_rest(struct root_rig *rr);
 
+/* In the draft, the kit's key `to` takes the place of `from` in a role. */
+void root_rig_swap_key(struct root_rig *rr, enum sf_role role, unsigned from, unsigned to);
+
+/* What the engine says: its last error, the version that it trusts. */
+int root_rig_last_error(const struct root_rig *rr);
+uint32_t root_rig_trusted(const struct root_rig *rr);
+
 /* The version that is stored; 0 = none. */
 uint32_t root_rig_stored(struct root_rig *rr);
 

@@ -23,22 +23,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static int last_error(const struct root_rig *rr)
-{
-    return sf_engine_view(&rr->r->engine).last_error;
-}
-
-static uint32_t trusted(const struct root_rig *rr)
-{
-    return sf_engine_view(&rr->r->engine).root_version;
-}
-
-static void swap_key(struct root_rig *rr, enum sf_role role, unsigned from, unsigned to)
-{
-    root_kit_remove(&rr->kit, &rr->draft, from);
-    root_kit_add(&rr->kit, &rr->draft, role, to);
-}
-
 /* ---- without a walk ---- */
 
 static void updates_under_the_root_in_its_firmware(void **state)
@@ -73,7 +57,7 @@ static void a_status_that_names_a_newer_root_is_walked_to_first(void **state)
         root_rig_publish(rr, K0 | K1);
     }
     root_rig_rest(rr);
-    assert_int_equal(trusted(rr), 4);
+    assert_int_equal(root_rig_trusted(rr), 4);
     assert_int_equal(root_rig_stored(rr), 4);
     assert_int_equal(rr->r->server.roots, 3);
     assert_int_equal(rr->r->server.checkins, 2); /* before and after */
@@ -88,12 +72,12 @@ static void drill_status_key_replaced(void **state)
 {
     struct root_rig *rr = *state;
     root_rig_rest(rr);
-    swap_key(rr, SF_ROLE_STATUS, ROOT_KIT_STATUS, NEW_STATUS);
+    root_rig_swap_key(rr, SF_ROLE_STATUS, ROOT_KIT_STATUS, NEW_STATUS);
     root_rig_publish(rr, K0 | K2);
     root_rig_status_key(rr, NEW_STATUS);
     rig_target(rr->r, &rr->r->v2);
     assert_int_equal(rig_settle_again(rr->r), SF_ACTION_REBOOT);
-    assert_int_equal(trusted(rr), 2);
+    assert_int_equal(root_rig_trusted(rr), 2);
     assert_int_equal(rr->r->server.roots, 2); /* the second was not there */
     root_rig_rest(rr);
     assert_memory_equal(rig_core(rr->r)->running_digest, rr->r->v2.digest, SF_SHA256_SIZE);
@@ -107,7 +91,7 @@ static void drill_offline_across_five_rotations(void **state)
     unsigned root[3] = {0, 1, 2};
     for (unsigned i = 0; i < 5; i++) {
         const unsigned old = 1U << root[1] | 1U << root[2];
-        swap_key(rr, SF_ROLE_ROOT, root[0], after[i]);
+        root_rig_swap_key(rr, SF_ROLE_ROOT, root[0], after[i]);
         root[0] = root[1];
         root[1] = root[2];
         root[2] = after[i];
@@ -122,7 +106,7 @@ static void drill_offline_across_five_rotations(void **state)
     rig_target(rr->r, &rr->r->v2);
     rig_boot(rr->r, SF_RESET_POWER_ON);
     assert_int_equal(rig_settle(rr->r), SF_ACTION_REBOOT);
-    assert_int_equal(trusted(rr), 6);
+    assert_int_equal(root_rig_trusted(rr), 6);
     assert_int_equal(root_rig_stored(rr), 6);
 }
 
@@ -133,11 +117,11 @@ static void at_most_32_steps_in_a_row_then_a_wait(void **state)
         root_rig_publish(rr, K0 | K1);
     }
     root_rig_rest(rr);
-    assert_int_equal(trusted(rr), 33);
+    assert_int_equal(root_rig_trusted(rr), 33);
     assert_int_equal(rr->r->server.roots, 32);
     assert_int_equal(sf_engine_view(&rr->r->engine).checkins_answered, 0);
     assert_int_equal(rig_settle_again(rr->r), SF_ACTION_WAIT);
-    assert_int_equal(trusted(rr), 41);
+    assert_int_equal(root_rig_trusted(rr), 41);
     assert_int_equal(sf_engine_view(&rr->r->engine).checkins_answered, 1);
 }
 
@@ -150,11 +134,11 @@ static void a_walk_that_breaks_off_goes_on_where_it_was(void **state)
     const size_t len = rr->r->server.root[3].len;
     rr->r->server.root[3].len = 0; /* not there for now */
     root_rig_rest(rr);
-    assert_int_equal(trusted(rr), 2);
+    assert_int_equal(root_rig_trusted(rr), 2);
     assert_true(rr->r->last_wait_ms <= 3600000);
     rr->r->server.root[3].len = len;
     root_rig_rest(rr);
-    assert_int_equal(trusted(rr), 5);
+    assert_int_equal(root_rig_trusted(rr), 5);
 }
 
 /* ---- bad roots ---- */
@@ -164,8 +148,8 @@ static void refused(struct root_rig *rr, int err)
 {
     const unsigned before = rr->r->server.checkins;
     root_rig_rest(rr);
-    assert_int_equal(last_error(rr), err);
-    assert_int_equal(trusted(rr), 1);
+    assert_int_equal(root_rig_last_error(rr), err);
+    assert_int_equal(root_rig_trusted(rr), 1);
     assert_int_equal(root_rig_stored(rr), 0);
     assert_int_equal(rig_settle_again(rr->r), SF_ACTION_WAIT);
     assert_true(rr->r->server.checkins >= before + 2);
@@ -183,8 +167,8 @@ static void key_compromise_one_of_two_root_keys(void **state)
 static void key_compromise_signed_only_by_new_keys(void **state)
 {
     struct root_rig *rr = *state;
-    swap_key(rr, SF_ROLE_ROOT, 0, 9);
-    swap_key(rr, SF_ROLE_ROOT, 1, 10);
+    root_rig_swap_key(rr, SF_ROLE_ROOT, 0, 9);
+    root_rig_swap_key(rr, SF_ROLE_ROOT, 1, 10);
     root_rig_publish(rr, 1 << 9 | 1 << 10);
     refused(rr, SF_ERR_THRESHOLD);
 }
@@ -278,14 +262,14 @@ static void redirect_of_a_root_is_not_followed(void **state)
 static void a_lost_record_begins_again_with_the_firmware(void **state)
 {
     struct root_rig *rr = *state;
-    swap_key(rr, SF_ROLE_STATUS, ROOT_KIT_STATUS, NEW_STATUS);
+    root_rig_swap_key(rr, SF_ROLE_STATUS, ROOT_KIT_STATUS, NEW_STATUS);
     root_rig_publish(rr, K0 | K1);
     root_rig_status_key(rr, NEW_STATUS);
     root_rig_rest(rr);
-    assert_int_equal(trusted(rr), 2);
+    assert_int_equal(root_rig_trusted(rr), 2);
     memset(rr->r->nvs.cells + SF_HOST_STORE_SIZE, 0, SF_HOST_ROOT_STORE_SIZE);
     root_rig_rest(rr);
-    assert_int_equal(trusted(rr), 2);
+    assert_int_equal(root_rig_trusted(rr), 2);
     assert_int_equal(root_rig_stored(rr), 2);
 }
 
@@ -300,7 +284,7 @@ static void drill_factory_reset_device(void **state)
     rig_target(rr->r, &rr->r->v2);
     rig_boot(rr->r, SF_RESET_POWER_ON);
     assert_int_equal(rig_settle(rr->r), SF_ACTION_REBOOT);
-    assert_int_equal(trusted(rr), 3);
+    assert_int_equal(root_rig_trusted(rr), 3);
 }
 
 static void a_firmware_with_a_newer_root_does_not_go_back(void **state)
@@ -316,7 +300,7 @@ static void a_firmware_with_a_newer_root_does_not_go_back(void **state)
     rr->trust.len = rr->firmware.len;
     rr->r->server.root_version = 4;
     root_rig_rest(rr);
-    assert_int_equal(trusted(rr), 4);
+    assert_int_equal(root_rig_trusted(rr), 4);
     assert_int_equal(rr->r->server.roots, 1);
     assert_int_equal(root_rig_stored(rr), 2); /* the firmware's counts */
 }
@@ -343,7 +327,7 @@ static int walk_with_cut(struct root_rig *rr, struct cut cut)
     cut.index += r->nvs.op_count;
     r->nvs.hook = cut_hook;
     r->nvs.hook_ctx = &cut;
-    for (unsigned i = 0; i < 100 && r->nvs.has_power && trusted(rr) < 4; i++) {
+    for (unsigned i = 0; i < 100 && r->nvs.has_power && root_rig_trusted(rr) < 4; i++) {
         (void)rig_step(r);
     }
     for (unsigned i = 0; i < 10 && r->nvs.has_power; i++) { /* the check-in behind it */
@@ -353,7 +337,7 @@ static int walk_with_cut(struct root_rig *rr, struct cut cut)
     r->nvs.hook = NULL;
     sf_host_flash_power_on(&r->nvs);
     root_rig_rest(rr);
-    assert_int_equal(trusted(rr), 4);
+    assert_int_equal(root_rig_trusted(rr), 4);
     assert_int_equal(root_rig_stored(rr), 4);
     assert_int_equal(rig_core(r)->floor.epoch, 1);
     assert_int_equal(rig_core(r)->floor.status_epoch, 2);

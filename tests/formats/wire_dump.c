@@ -273,16 +273,7 @@ static void random_root(struct wire_random *r, const struct root_kit *kit, struc
         root_kit_add(kit, d, SF_ROLE_DELTA, ROOT_KIT_DELTA);
     }
     d->epoch[SF_ROLE_RELEASE] = (uint32_t)wire_random_below(r, 300);
-    d->revoked_count = (unsigned)wire_random_below(r, 4);
-    d->minimum_count = (unsigned)wire_random_below(r, 3);
-    d->anchor_count = (unsigned)wire_random_below(r, 3);
-    wire_random_fill(r, d->fleet_id, sizeof(d->fleet_id));
-    wire_random_fill(r, d->revoked, d->revoked_count * sizeof(d->revoked[0]));
-    wire_random_fill(r, d->anchor, d->anchor_count * sizeof(d->anchor[0]));
-    for (unsigned i = 0; i < d->minimum_count; i++) {
-        wire_random_fill(r, d->minimum[i].class_uuid, SF_UUID_SIZE);
-        d->minimum[i].seq = wire_random_u64(r) >> wire_random_below(r, 64);
-    }
+    wire_random_root_lists(r, d);
 }
 
 static void dump_root(struct wire_random *r, const struct root_kit *kit, json_t *all)

@@ -274,6 +274,20 @@ void wire_random_enrol(struct wire_random *r, struct sf_enrol *out)
     random_text(r, out->token, SF_ENROL_TOKEN_MAX);
 }
 
+void wire_random_root_lists(struct wire_random *r, struct sf_root_draft *d)
+{
+    d->revoked_count = (unsigned)wire_random_below(r, 4);
+    d->minimum_count = (unsigned)wire_random_below(r, 4);
+    d->anchor_count = (unsigned)wire_random_below(r, 3);
+    wire_random_fill(r, d->fleet_id, sizeof(d->fleet_id));
+    wire_random_fill(r, d->revoked, d->revoked_count * sizeof(d->revoked[0]));
+    wire_random_fill(r, d->anchor, d->anchor_count * sizeof(d->anchor[0]));
+    for (unsigned i = 0; i < d->minimum_count; i++) {
+        wire_random_fill(r, d->minimum[i].class_uuid, SF_UUID_SIZE);
+        d->minimum[i].seq = wire_random_u64(r) >> wire_random_below(r, 64);
+    }
+}
+
 /* ---- mutations ---- */
 
 static uint8_t *copy(struct sf_bytes data)

@@ -4,6 +4,7 @@
 #include "base/p256.h"
 #include "formats/checkin.h"
 #include "formats/manifest.h"
+#include "formats/root_make.h"
 
 /* What the tests of messages share: a key, random messages, mutations. Whatever fails here ends the
  * test program. */
@@ -34,6 +35,8 @@ void wire_random_checkin(struct wire_random *r, struct sf_checkin *out);
 void wire_random_status(struct wire_random *r, struct sf_status *out);
 void wire_random_manifest(struct wire_random *r, struct sf_manifest *out);
 void wire_random_enrol(struct wire_random *r, struct sf_enrol *out);
+/* Fleet, revocations, minimums and anchors of a trust root; its keys are the caller's. */
+void wire_random_root_lists(struct wire_random *r, struct sf_root_draft *d);
 
 /* Calls `check` with every truncation and every single-bit flip of `data`, each in a piece of
  * memory of exactly its length. */
