@@ -166,6 +166,12 @@ static int may_be_chance(int error)
            (error <= SF_ERR_FLASH_READ && error >= SF_ERR_READ_BACK);
 }
 
+static int is_charged(const struct sf_core *c)
+{
+    return c->trial.counter != 0 && c->failed.counter == c->trial.counter &&
+           c->failed.attempt == c->trial.attempt;
+}
+
 /* What the failed trial means for the next attempt. Counting one trial twice, after a power cut in
  * between, changes nothing. */
 static int charge_trial(struct sf_core *c, int error)
@@ -173,7 +179,7 @@ static int charge_trial(struct sf_core *c, int error)
     const struct sf_record_trial *t = &c->trial;
     struct sf_record_failed *f = &c->failed;
 
-    if (t->counter == 0 || (f->counter == t->counter && f->attempt == t->attempt)) {
+    if (t->counter == 0 || is_charged(c)) {
         return SF_OK;
     }
     if (f->counter != t->counter) {
@@ -236,6 +242,9 @@ static int settle_elsewhere(struct sf_core *c, const struct sf_otadata_entry ent
     enum sf_reset_reason reason = reset_reason(c->config);
     int error = error_of_reset(reason);
 
+    if (t->error == SF_OK && is_charged(c)) { /* cut in the middle of this, the last time */
+        return end_trial(c, c->failed.error, reason);
+    }
     if (own == NULL && t->boots == 0 && t->error == SF_OK && !t->confirming) {
         return close_trial(c); /* power failed before the commit: nothing has happened */
     }
@@ -252,9 +261,6 @@ static int settle_elsewhere(struct sf_core *c, const struct sf_otadata_entry ent
         /* A bootloader that rolls back ends it at the next boot. Any other would try it again, when
          * its trial is over. */
         if (entry[active].ota_state != SF_OTA_PENDING_VERIFY) {
-            c->trial.error = error; /* for without its entry the trial would seem to be none */
-            c->trial.reset_reason = (uint8_t)reason;
-            (void)sf_core_note(c, sf_memory_save(c, SF_RECORD_TRIAL));
             (void)sf_core_note(c, sf_commit_hold(c->config, t->slot));
         }
     }
