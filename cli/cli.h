@@ -71,6 +71,7 @@ extern const struct cli_command cmd_key[];
 extern const struct cli_command cmd_image[];
 extern const struct cli_command cmd_flash[];
 extern const struct cli_command cmd_manifest[];
+extern const struct cli_command cmd_trust[];
 extern const struct cli_command cmd_server[];
 extern const struct cli_command cmd_login[];
 extern const struct cli_command cmd_token[];

@@ -320,9 +320,10 @@ static struct curl_slist *make_headers(const struct client *c, const struct requ
     snprintf(line, sizeof line, "Authorization: Bearer %s", c->config.token);
     list = curl_slist_append(list, line);
     list = curl_slist_append(list, "Expect:");
-    list = curl_slist_append(list, r->upload ? "Content-Type: application/octet-stream"
-                                             : "Content-Type: application/json");
+    const char *type = r->upload ? r->upload->content_type : "application/json";
     explicit_bzero(line, sizeof line);
+    snprintf(line, sizeof line, "Content-Type: %s", type ? type : "application/octet-stream");
+    list = curl_slist_append(list, line);
     return list;
 }
 
@@ -505,6 +506,13 @@ int client_put(struct client *client, const struct client_path *path,
                const struct client_upload *upload, json_t **answer)
 {
     const struct request r = {.method = "PUT", .path = path, .upload = upload};
+    return run_request(client, &r, answer);
+}
+
+int client_post(struct client *client, const struct client_path *path,
+                const struct client_upload *upload, json_t **answer)
+{
+    const struct request r = {.method = "POST", .path = path, .upload = upload};
     return run_request(client, &r, answer);
 }
 

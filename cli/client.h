@@ -67,12 +67,18 @@ int client_get(struct client *client, const struct client_path *path,
 
 /* PUTs bytes, with a progress bar on stderr if that is a terminal. */
 struct client_upload {
-    const char *label;
+    const char *label; /* NULL: without progress */
     const uint8_t *data;
     size_t len;
+    const char *content_type; /* NULL: application/octet-stream */
 };
 int client_put(struct client *client, const struct client_path *path,
                const struct client_upload *upload, json_t **answer)
+    __attribute__((warn_unused_result));
+
+/* POSTs bytes. */
+int client_post(struct client *client, const struct client_path *path,
+                const struct client_upload *upload, json_t **answer)
     __attribute__((warn_unused_result));
 
 /* All objects of a paged list, at most `max`, as one array in {"items": [...], "next": ...}; `next`

@@ -370,7 +370,7 @@ static int check_all(struct publish *p)
 static int upload(struct publish *p, const struct publication *i)
 {
     const struct client_path path = client_path("artifacts", i->sha256, NULL, NULL);
-    const struct client_upload bytes = {i->path, i->file.data, i->file.len};
+    const struct client_upload bytes = {i->path, i->file.data, i->file.len, NULL};
     return client_put(&p->client, &path, &bytes, NULL);
 }
 
