@@ -85,7 +85,7 @@ static int from_token(struct p256_key *key, const char *uri)
 int keys_load_public(struct p256_key *key, const char *name, enum key_role role,
                      struct key_head *head)
 {
-    struct key_head unwanted;
+    struct key_head unwanted = {.role = KEY_ROLE_NONE};
     head = head ? head : &unwanted;
     *head = (struct key_head){.role = KEY_ROLE_NONE};
     *key = (struct p256_key){0};
