@@ -279,7 +279,7 @@ int sf_envelope_verify(struct sf_bytes envelope, const struct sf_verifier *by,
     if (err < 0) {
         return err;
     }
-    struct wrapper wrapper;
+    struct wrapper wrapper = {0};
     err = check_wrapper(envelope, &members, by->crypto, &wrapper, diag);
     if (err < 0) {
         return err;
@@ -349,7 +349,7 @@ int32_t sf_envelope_cosign(struct sf_bytes envelope, const struct sf_signer *sig
                            const struct sf_crypto *crypto, uint8_t *out, size_t size)
 {
     struct members members;
-    struct wrapper wrapper;
+    struct wrapper wrapper = {0};
     uint8_t second[SF_COSE_SIGN1_OVERHEAD];
     struct sf_cbor_writer w;
     int err = split(envelope, &members, NULL);

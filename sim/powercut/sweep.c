@@ -17,6 +17,7 @@ enum {
     PLACES = 5,        /* bytes at which a message is broken */
     PLACES_FULL = 32,
     READ_STRIDE = 23, /* of the reads, unless --full */
+    LONG_STRIDE = 7,  /* of defects in long lives, likewise */
 };
 
 static const char *const kind_names[SWEEP_KINDS] = {"single", "pairs", "faults", "net", "random"};
@@ -162,7 +163,7 @@ static void branch(void *ctx, const struct world *w, const struct sf_flash_op *o
     const struct sweep *s = l->sweep;
     const struct sweep_options *o = s->options;
     const int is_first = w->plan.cut_count == 0;
-    if (is_over(s) || (is_first && w->life.steps % o->jobs != o->job)) {
+    if (is_over(s) || (is_first && mix(0, w->life.steps) % o->jobs != o->job)) {
         return;
     }
     s->tally->units_done += is_first ? 1 : 0;
@@ -230,12 +231,16 @@ static void sweep_fault(struct sweep *s, enum fault_kind kind, uint8_t forever)
     const struct sweep_options *o = s->options;
     const int is_read = kind == FAULT_READ || kind == FAULT_FLIP;
     const uint32_t stride = is_read && !o->is_full ? READ_STRIDE : 1;
+    /* a life with three attempts is long, and each is like the one before */
+    const uint8_t behaviour = s->kit.scenario->behaviour;
+    const int is_long = behaviour == SF_BEHAVIOUR_BROWNOUT || behaviour == SF_BEHAVIOUR_DEEP_SLEEP;
+    const uint32_t every = forever && is_long && !o->is_full ? LONG_STRIDE : 1;
     struct schedule plan = plain_plan(s);
     struct world *w = &s->world[0];
     plan.fault = (struct fault){.kind = kind, .forever = forever};
     for (uint32_t n = 0; !is_over(s); n++) {
         plan.fault.nth = n * stride + (is_read ? mix(o->seed, n) % stride : 0);
-        if (n % o->jobs != o->job) {
+        if (n % o->jobs != o->job || (n % every != 0 && n < s->steps)) {
             continue;
         }
         start(w, s);

@@ -143,7 +143,7 @@ void rig_make(struct rig *r, struct rig_release *out, const struct esp_image_spe
 void rig_sign(struct rig *r, struct rig_release *release);
 
 /* Digest, length and path anew, and signed, once a test has changed the image. */
-void rig_seal(struct rig *r, struct rig_release *release);
+void rig_seal(struct rig *r, struct rig_release *out);
 void rig_flash(struct rig *r, uint32_t address, const struct rig_release *release);
 void rig_otadata(struct rig *r, struct sf_otadata_entry entry[2]);
 void rig_put_otadata(struct rig *r, unsigned sector, uint32_t ota_seq, uint32_t ota_state);

@@ -74,7 +74,7 @@ void lab_release(struct lab_server *server, struct lab_release *out, const char 
                  const struct sf_behaviour *behaviour, uint64_t seq);
 
 /* Digest, length and path anew, and signed, once a test has changed the image. */
-void lab_seal(struct lab_server *server, struct lab_release *release);
+void lab_seal(struct lab_server *server, struct lab_release *out);
 
 /* The device's options before it is switched on; the test may change them and call vesp32_init()
  * again. */
