@@ -235,9 +235,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     x.answer.file_fd = -1;
     take_params(&x, &data, &size);
     take_query(&x, &data, &size);
-    char *body = arena_strndup(&arena, (const char *)data, size);
+    uint8_t *body = arena_alloc(&arena, size + 1); /* a text would end at its first zero */
     memcpy(body, data, size);
-    x.body = (const uint8_t *)body;
+    body[size] = '\0';
+    x.body = body;
     x.body_len = x.route->body == BODY_NONE ? 0 : size;
     answers = 0;
     int go_on = x.body_len <= x.route->max_body && x.route->body != BODY_FILE;
