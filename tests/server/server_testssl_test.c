@@ -24,6 +24,8 @@ static const struct {
     {"cert_revocation", "HIGH",
      "a private CA whose leaves live 90 days has neither CRL nor OCSP: devices could not ask them"},
     {"engine_problem", "WARN", "about the OpenSSL that testssl runs on, not about the server"},
+    {"sessionresumption_ticket", "WARN",
+     "its check now and then gives up, the server answers others"},
     {"RC4", "WARN", "that OpenSSL has no RC4 to offer; the server's list is checked by name below"},
 };
 
