@@ -40,15 +40,6 @@ static void trust_first(struct root_kit_trust *t)
     assert_int_equal(root_kit_open(&kit, t, &d, K0 | K1), SF_OK);
 }
 
-/* A draft of the successor, the same but for its version. */
-static struct sf_root_draft next_draft(const struct root_kit_trust *t)
-{
-    struct sf_root_draft d;
-    sf_root_draft_from(&t->root, &d);
-    d.version++;
-    return d;
-}
-
 static int open_next(const struct root_kit_trust *t, const struct sf_root_draft *draft,
                      unsigned signers)
 {
@@ -181,7 +172,7 @@ static void arbitrary_installation_every_bit_flipped_is_refused_unparsed(void **
     struct root_kit_trust t;
     uint8_t file[SF_ROOT_MAX];
     trust_first(&t);
-    const struct sf_root_draft d = next_draft(&t);
+    const struct sf_root_draft d = root_kit_next_draft(&t);
     const struct sf_bytes in = root_kit_sign(&kit, &d, K0 | K2, file);
     struct count count = {.trusted = &t};
     wire_each_flip(in, flip_is_refused, &count);
@@ -206,7 +197,7 @@ static void the_threshold_of_the_old_and_of_the_new_keys(void **state)
     (void)state;
     struct root_kit_trust t;
     trust_first(&t);
-    struct sf_root_draft d = next_draft(&t);
+    struct sf_root_draft d = root_kit_next_draft(&t);
     root_kit_remove(&kit, &d, 0);
     root_kit_remove(&kit, &d, 1);
     root_kit_add(&kit, &d, SF_ROLE_ROOT, 9);
@@ -227,7 +218,7 @@ static void key_compromise_is_refused(void **state)
     (void)state;
     struct root_kit_trust t;
     trust_first(&t);
-    struct sf_root_draft d = next_draft(&t);
+    struct sf_root_draft d = root_kit_next_draft(&t);
     assert_int_equal(open_next(&t, &d, K0), SF_ERR_THRESHOLD); /* 1 of 2 */
     assert_int_equal(open_next(&t, &d, 1U << ROOT_KIT_RELEASE), SF_ERR_THRESHOLD);
     assert_int_equal(open_next(&t, &d, K0 | 1U << ROOT_KIT_RELEASE), SF_ERR_THRESHOLD);
@@ -236,7 +227,7 @@ static void key_compromise_is_refused(void **state)
     assert_int_equal(open_next(&t, &d, K0 | K1), SF_ERR_ROOT_VERSION);
     d.version -= 2; /* N once more */
     assert_int_equal(open_next(&t, &d, K0 | K1), SF_ERR_ROOT_VERSION);
-    struct sf_root_draft stolen = next_draft(&t); /* signed only by new keys */
+    struct sf_root_draft stolen = root_kit_next_draft(&t); /* signed only by new keys */
     for (unsigned i = 0; i < 3; i++) {
         root_kit_remove(&kit, &stolen, i);
     }
@@ -250,17 +241,17 @@ static void another_fleet_and_an_older_epoch_do_not_follow(void **state)
     (void)state;
     struct root_kit_trust t;
     trust_first(&t);
-    struct sf_root_draft d = next_draft(&t);
+    struct sf_root_draft d = root_kit_next_draft(&t);
     d.epoch[SF_ROLE_RELEASE] = 5;
     d.epoch[SF_ROLE_STATUS] = 3;
     assert_int_equal(root_kit_open(&kit, &t, &d, K0 | K1), SF_OK);
-    d = next_draft(&t);
+    d = root_kit_next_draft(&t);
     d.fleet_id[0] ^= 1;
     assert_int_equal(open_next(&t, &d, K0 | K1), SF_ERR_ROOT_LINEAGE);
-    d = next_draft(&t);
+    d = root_kit_next_draft(&t);
     d.epoch[SF_ROLE_RELEASE] = 4;
     assert_int_equal(open_next(&t, &d, K0 | K1), SF_ERR_ROOT_LINEAGE);
-    d = next_draft(&t);
+    d = root_kit_next_draft(&t);
     d.epoch[SF_ROLE_STATUS] = 2;
     assert_int_equal(open_next(&t, &d, K0 | K1), SF_ERR_ROOT_LINEAGE);
     assert_int_equal(sf_root_follows(&t.root, &t.root), SF_ERR_ROOT_VERSION);
@@ -282,7 +273,7 @@ static void other_signed_objects_are_no_root(void **state)
     assert_int_equal(
         sf_root_open_first((struct sf_bytes){file, w.len}, crypto_openssl(), &root, NULL),
         SF_ERR_CBOR);
-    const struct sf_root_draft d = next_draft(&t);
+    const struct sf_root_draft d = root_kit_next_draft(&t);
     const struct sf_bytes in = root_kit_sign(&kit, &d, K0 | K1, file);
     file[8] ^= 1; /* in the content type */
     assert_int_equal(sf_root_open_next(in, &t.root, crypto_openssl(), &root, NULL),

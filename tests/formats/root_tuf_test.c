@@ -38,15 +38,6 @@ static void trust_first(struct root_kit_trust *t)
     assert_int_equal(root_kit_open(&kit, t, &d, K0 | K1), SF_OK);
 }
 
-/* A draft of the successor, the same but for its version. */
-static struct sf_root_draft next_draft(const struct root_kit_trust *t)
-{
-    struct sf_root_draft d;
-    sf_root_draft_from(&t->root, &d);
-    d.version++;
-    return d;
-}
-
 /* A root's keys and who signed it, as sets of the kit's keys. */
 struct step {
     unsigned keys;
@@ -174,18 +165,18 @@ static void tuf_duplicate_keys_root(void **state)
     uint8_t file[SF_ROOT_MAX];
     uint8_t payload[SF_ROOT_PAYLOAD_MAX];
     trust_first(&t);
-    struct sf_root_draft d = next_draft(&t);
+    struct sf_root_draft d = root_kit_next_draft(&t);
     root_kit_add(&kit, &d, SF_ROLE_RELEASE, 1); /* the second root key once more */
     assert_int_equal(sf_root_encode(&d, crypto_openssl(), NULL, payload, sizeof(payload)),
                      SF_ERR_DUPLICATE);
-    d = next_draft(&t);
+    d = root_kit_next_draft(&t);
     d.key[d.key_count] = d.key[0];
     d.key[d.key_count++].key.kid[0] ^= 1; /* the first root key under another kid */
     assert_int_equal(sf_root_encode(&d, crypto_openssl(), NULL, payload, sizeof(payload)),
                      SF_ERR_KEY_UNKNOWN);
 
     /* Its bytes, genuinely signed, whatever the encoder thinks of them. */
-    const struct sf_root_draft good = next_draft(&t);
+    const struct sf_root_draft good = root_kit_next_draft(&t);
     const int32_t len = sf_root_encode(&good, crypto_openssl(), NULL, payload, sizeof(payload));
     assert_true(len > 0);
     struct sf_root decoded;
@@ -224,7 +215,7 @@ static void one_key_signs_once(void **state)
     assert_int_equal(assemble(signature, 0), SF_ERR_RANGE);
 
     trust_first(&t);
-    const struct sf_root_draft d = next_draft(&t);
+    const struct sf_root_draft d = root_kit_next_draft(&t);
     struct sf_bytes in = root_kit_sign(&kit, &d, K0 | K1, file);
     uint8_t *last = file + in.len - SF_COSE_SIGNATURE_SIZE;
     memcpy(last, last - SF_COSE_SIGNATURE_SIZE, SF_COSE_SIGNATURE_SIZE);
@@ -239,7 +230,7 @@ static void tuf_trusted_root_expired(void **state)
     (void)state;
     struct root_kit_trust t;
     trust_first(&t);
-    struct sf_root_draft d = next_draft(&t);
+    struct sf_root_draft d = root_kit_next_draft(&t);
     d.issued_at = t.root.expires + 1000;
     d.expires = d.issued_at + 1000;
     assert_true(sf_root_expired(&t.root, d.issued_at));

@@ -122,3 +122,11 @@ int root_kit_open(const struct root_kit *kit, struct root_kit_trust *trust,
     err = sf_root_peek((struct sf_bytes){trust->file, in.len}, &sign, NULL);
     return err < 0 ? err : sf_root_decode(sign.payload, crypto, &trust->root, NULL);
 }
+
+struct sf_root_draft root_kit_next_draft(const struct root_kit_trust *t)
+{
+    struct sf_root_draft d;
+    sf_root_draft_from(&t->root, &d);
+    d.version++;
+    return d;
+}

@@ -52,4 +52,7 @@ int root_kit_open(const struct root_kit *kit, struct root_kit_trust *trust,
                   const struct sf_root_draft *draft, unsigned signers)
     __attribute__((warn_unused_result));
 
+/* A draft of the successor, the same but for its version. */
+struct sf_root_draft root_kit_next_draft(const struct root_kit_trust *t);
+
 #endif
